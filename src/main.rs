@@ -1,0 +1,7 @@
+//! The `helotriage` binary: hands the command line to the library and exits with its code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    helotriage::cli::main()
+}

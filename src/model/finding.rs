@@ -1,0 +1,134 @@
+//! What a scan says. In: nothing (facts only). Out: findings, the hosts they stand on, and what
+//! each plugin means (its roles, from the catalogue in `scan::catalogue`).
+
+use std::net::IpAddr;
+
+use crate::model::time::Timestamp;
+
+/// What a plugin's item says about SMTP on a host:port (design, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The SMTP connection check itself (18528; 34861 where it is no AIX patch).
+    Check,
+    /// An SMTP server was seen.
+    Detects,
+    /// Proves that HELO or EHLO was answered with 250.
+    Accepts,
+    /// A weakness of the server.
+    Weakens,
+    /// Open relaying.
+    Relay,
+    /// Tells the scanner's own address (19506).
+    Scanner,
+}
+
+impl Role {
+    /// The word in the catalogue and in `inspect`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Detects => "detects",
+            Self::Accepts => "accepts",
+            Self::Weakens => "weakens",
+            Self::Relay => "relay",
+            Self::Scanner => "scanner",
+        }
+    }
+}
+
+/// The scan's own answer to "was HELO accepted?".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScanHelo {
+    /// Nothing in the scan tells.
+    Unknown,
+    /// The banner refused the scanner (4xx or 5xx).
+    Refused,
+    /// HELO was answered, but not with 2xx.
+    Rejected,
+    /// HELO or EHLO was answered with 2xx.
+    Accepted,
+}
+
+impl ScanHelo {
+    /// The word in tickets and in `inspect`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Refused => "refused",
+            Self::Rejected => "rejected",
+            Self::Accepted => "accepted",
+        }
+    }
+}
+
+/// One `ReportItem` of a catalogue plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// TCP port; 0 for items about the host as a whole.
+    pub port: u16,
+    /// Nessus plugin id.
+    pub plugin_id: u32,
+    /// `pluginName` as the scan has it.
+    pub plugin_name: String,
+    /// What the plugin means, in the order of [`Role`].
+    pub roles: Vec<Role>,
+    /// The scan's number 0 (Info) to 4 (Critical).
+    pub severity: u8,
+    /// What this item alone says about HELO.
+    pub scan_helo: ScanHelo,
+    /// The first 512 characters of `plugin_output`: banner, refusal text.
+    pub output: String,
+    /// Why the item is no target (an AIX patch under the check's number, port 0), if so.
+    pub set_aside: Option<SetAside>,
+}
+
+/// Why an item of a catalogue id is no target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetAside {
+    /// Family and name are not SMTP: the AIX patch that has the number 34861.
+    NotSmtp,
+    /// Port 0 names no service.
+    NoPort,
+}
+
+/// One `ReportHost` of one export, with its catalogue findings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScannedHost {
+    /// `ReportHost name`.
+    pub name: String,
+    /// `host-ip`, canonical, where it is an address.
+    pub ip: Option<IpAddr>,
+    /// `host-fqdn`.
+    pub fqdn: Option<String>,
+    /// Every name in `host-fqdns`, in order.
+    pub fqdns: Vec<String>,
+    /// `host-rdns`.
+    pub rdns: Option<String>,
+    /// `hostname`.
+    pub hostname: Option<String>,
+    /// `netbios-name`.
+    pub netbios: Option<String>,
+    /// Start of the host's scan, UTC.
+    pub started: Option<Timestamp>,
+    /// End of the host's scan, UTC: `HOST_END_TIMESTAMP`, else `HOST_END`, else the start.
+    pub ended: Option<Timestamp>,
+    /// Addresses that 19506 gives as the scanner's, canonical, without loopback.
+    pub scanners: Vec<IpAddr>,
+    /// Catalogue findings, in the order of (port, plugin id, text).
+    pub findings: Vec<Finding>,
+}
+
+/// One .nessus export.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Index of the export in the run's list of inputs.
+    pub input: u32,
+    /// The report's name.
+    pub name: String,
+    /// Hosts in the order of the file; one without findings is kept too (it was scanned).
+    pub hosts: Vec<ScannedHost>,
+    /// Plugin ids that the export's policy enabled (`plugin_set`), where it says so, sorted.
+    pub plugin_set: Option<Vec<u32>>,
+    /// Whether the export ended early and only its complete hosts were kept.
+    pub truncated: bool,
+}

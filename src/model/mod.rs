@@ -1,0 +1,8 @@
+//! The facts that the stages hand to each other: no I/O, no clock, no judgement.
+
+pub mod net;
+pub mod time;
+pub mod finding;
+pub mod flow;
+pub mod session;
+pub mod citation;
