@@ -12,6 +12,7 @@
 
 pub mod error;
 pub mod model;
+pub mod policy;
 pub mod scan;
 pub mod logs;
 pub mod correlate;

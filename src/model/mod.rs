@@ -6,3 +6,4 @@ pub mod finding;
 pub mod flow;
 pub mod session;
 pub mod citation;
+pub mod policy;
