@@ -86,3 +86,18 @@ pub struct Flow {
     /// How many connections or packets the one record stands for (ASA 106100 `hit-cnt`), usually 1.
     pub count: u32,
 }
+
+/// A flow in its place: what the log reader hands to correlation, in the order of the inputs and
+/// their lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowEvent {
+    /// The record.
+    pub flow: Flow,
+    /// Its line.
+    pub at: crate::model::citation::Citation,
+    /// Index of the firewall that wrote it in the run's list of devices (`model::input::Devices`):
+    /// the policy's or the line's name, else one per input.
+    pub device: u32,
+    /// The format's name.
+    pub format: &'static str,
+}

@@ -7,3 +7,4 @@ pub mod flow;
 pub mod session;
 pub mod citation;
 pub mod policy;
+pub mod input;

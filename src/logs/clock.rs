@@ -1,0 +1,496 @@
+//! What log lines say of time, and UTC. In: digits and month names of a line, without year or zone
+//! as often as not. Out: [`LogTime`], exactly what the line says; and [`Clock`], which makes UTC of
+//! it with the input's zone and reference time.
+//!
+//! The rule for a missing year is the design's (section 6): the latest year that puts the time at
+//! or before the reference time plus 48 hours.
+
+use std::cell::Cell;
+
+use chrono::{DateTime, Datelike, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, TimeZone};
+use chrono_tz::Tz;
+
+use crate::model::net::parse_decimal;
+use crate::model::time::{SECOND, Timestamp};
+
+/// How far after the reference time a line without a year may lie, in seconds.
+const YEAR_SLACK: i64 = 48 * 3600;
+
+/// A time as a line gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogTime {
+    /// An epoch, or a civil time with a zone: UTC microseconds.
+    Instant(Timestamp),
+    /// A civil time.
+    Civil(Civil),
+}
+
+/// A civil date and time; year and zone may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Civil {
+    /// The year, where the line has it.
+    pub year: Option<i32>,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 60.
+    pub second: u8,
+    /// Microseconds of the second.
+    pub micros: u32,
+    /// Seconds east of UTC, where the line has a zone.
+    pub offset: Option<i32>,
+}
+
+impl LogTime {
+    /// Reads a decimal epoch by its number of digits: 9 or 10 seconds, 13 ms, 16 µs, 19 ns. A
+    /// fraction of seconds (`1693242243.123`) is read too.
+    pub fn parse_epoch(text: &[u8]) -> Option<Self> {
+        let mut parts = text.splitn(2, |&b| b == b'.');
+        let whole = parts.next()?;
+        let number = i64::try_from(parse_decimal(whole)?).ok()?;
+        let micros = match whole.len() {
+            9 | 10 => number.checked_mul(SECOND)?,
+            13 => number.checked_mul(1000)?,
+            16 => number,
+            19 => number / 1000,
+            _ => return None,
+        };
+        let fraction = match (parts.next(), whole.len()) {
+            (Some(digits), 9 | 10) => i64::from(parse_fraction(digits)?),
+            _ => 0,
+        };
+        Some(Self::Instant(Timestamp(micros.checked_add(fraction)?)))
+    }
+
+    /// Reads the RFC 3164 form `Oct  9 08:07:06`, also with a year after the day
+    /// (`Oct 09 2018 08:07:06`), a year at the end (`Oct  9 08:07:06 2018`) or a fraction; gives
+    /// the time and the number of bytes read.
+    pub fn parse_rfc3164(text: &[u8]) -> Option<(Self, usize)> {
+        let mut cursor = Cursor { text, at: 0 };
+        let month = month_number(cursor.take(3)?)?;
+        cursor.blanks(1)?;
+        let day = cursor.number(1, 2)?;
+        cursor.blanks(1)?;
+        let mut year = cursor.year_then_blank();
+        let (hour, minute, second, micros) = cursor.clock_time()?;
+        if year.is_none() {
+            year = cursor.blank_then_year();
+        }
+        let civil = Civil {
+            year,
+            month,
+            day: u8::try_from(day).ok()?,
+            hour,
+            minute,
+            second,
+            micros,
+            offset: None,
+        };
+        civil.is_valid().then_some((Self::Civil(civil), cursor.at))
+    }
+
+    /// Reads the ISO 8601 form `2026-11-02T10:00:00.123456+01:00`: `T` or a blank between, `-` or
+    /// `/` in the date, `.` or `,` before a fraction, `Z`, `+0100`, `+01:00`, `+01` or nothing at
+    /// the end; gives the time and the number of bytes read.
+    pub fn parse_iso(text: &[u8]) -> Option<(Self, usize)> {
+        let mut cursor = Cursor { text, at: 0 };
+        let year = cursor.number(4, 4)?;
+        let dash = cursor.one_of(b"-/")?;
+        let month = cursor.number(1, 2)?;
+        cursor.one_of(&[dash])?;
+        let day = cursor.number(1, 2)?;
+        cursor.one_of(b"T t_")?;
+        let (hour, minute, second, micros) = cursor.clock_time()?;
+        let offset = cursor.zone();
+        let civil = Civil {
+            year: i32::try_from(year).ok(),
+            month: u8::try_from(month).ok()?,
+            day: u8::try_from(day).ok()?,
+            hour,
+            minute,
+            second,
+            micros,
+            offset,
+        };
+        civil.is_valid().then_some((Self::Civil(civil), cursor.at))
+    }
+}
+
+impl Civil {
+    /// Whether the fields are a possible date and time (29 February without a year included).
+    pub fn is_valid(&self) -> bool {
+        let year = self.year.unwrap_or(2024);
+        NaiveDate::from_ymd_opt(year, u32::from(self.month), u32::from(self.day)).is_some()
+            && self.hour < 24
+            && self.minute < 60
+            && self.second <= 60
+    }
+
+    /// Seconds since 1970 of this civil time in that year, as if it were UTC.
+    fn seconds_in(&self, year: i32) -> Option<i64> {
+        let date = NaiveDate::from_ymd_opt(year, u32::from(self.month), u32::from(self.day))?;
+        let days = i64::from(date.num_days_from_ce()) - 719_163;
+        let time =
+            i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
+        Some(days * 86_400 + time)
+    }
+}
+
+/// The zone of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zone {
+    /// Nobody said: UTC, and the run reports that it was guessed.
+    Guessed,
+    /// A fixed offset, seconds east of UTC.
+    Fixed(i32),
+    /// An IANA zone.
+    Named(Tz),
+}
+
+impl Zone {
+    /// Reads an IANA name (`Europe/Berlin`) or a fixed offset (`+01:00`, `-0330`, `Z`, `UTC`).
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut cursor = Cursor { text: text.as_bytes(), at: 0 };
+        match cursor.zone() {
+            Some(offset) if cursor.at == text.len() => Some(Self::Fixed(offset)),
+            _ => text.parse().ok().map(Self::Named),
+        }
+    }
+}
+
+/// What an input's clock had to guess, for the run's account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Guesses {
+    /// Lines without a year.
+    pub years: u64,
+    /// Lines without a zone on an input whose zone nobody named.
+    pub zones: u64,
+}
+
+/// Makes UTC of an input's times. Not shared between threads: each worker has its own.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    zone: Zone,
+    reference: Timestamp,
+    guesses: Cell<Guesses>,
+    /// Offset of the last hour that was looked up in a named zone: (hour since 1970, offset).
+    cached_offset: Cell<(i64, i64)>,
+}
+
+impl Clock {
+    /// A clock for an input of this zone, whose lines lie at or before the reference time (the
+    /// file's modification time, or `--now`).
+    pub fn new(zone: Zone, reference: Timestamp) -> Self {
+        Self { zone, reference, guesses: Cell::default(), cached_offset: Cell::new((i64::MIN, 0)) }
+    }
+
+    /// UTC of a line's time; none where no year makes the date possible.
+    pub fn resolve(&self, time: LogTime) -> Option<Timestamp> {
+        match time {
+            LogTime::Instant(instant) => Some(instant),
+            LogTime::Civil(civil) => self.resolve_civil(&civil),
+        }
+    }
+
+    /// What was guessed so far.
+    pub fn guesses(&self) -> Guesses {
+        self.guesses.get()
+    }
+
+    fn resolve_civil(&self, civil: &Civil) -> Option<Timestamp> {
+        let seconds = match civil.year {
+            Some(year) => self.to_utc(civil, civil.seconds_in(year)?),
+            None => self.latest_year(civil)?,
+        };
+        Some(Timestamp(seconds.checked_mul(SECOND)?.checked_add(i64::from(civil.micros))?))
+    }
+
+    /// The latest year that puts the time at or before the reference plus the slack; eight years
+    /// back reach a 29 February from anywhere.
+    fn latest_year(&self, civil: &Civil) -> Option<i64> {
+        let mut guesses = self.guesses.get();
+        guesses.years += 1;
+        self.guesses.set(guesses);
+        let limit = self.reference.seconds().saturating_add(YEAR_SLACK);
+        let newest = DateTime::from_timestamp(limit, 0)?.year() + 1;
+        (0..=9)
+            .filter_map(|back| Some(self.to_utc(civil, civil.seconds_in(newest - back)?)))
+            .find(|&seconds| seconds <= limit)
+    }
+
+    fn to_utc(&self, civil: &Civil, local: i64) -> i64 {
+        let offset = match (civil.offset, self.zone) {
+            (Some(offset), _) | (None, Zone::Fixed(offset)) => i64::from(offset),
+            (None, Zone::Named(zone)) => self.named_offset(zone, local),
+            (None, Zone::Guessed) => {
+                let mut guesses = self.guesses.get();
+                guesses.zones += 1;
+                self.guesses.set(guesses);
+                0
+            }
+        };
+        local - offset
+    }
+
+    /// Zones step at most every quarter of an hour, so an offset holds for its quarter.
+    fn named_offset(&self, zone: Tz, local: i64) -> i64 {
+        let quarter = local.div_euclid(900);
+        let (cached, offset) = self.cached_offset.get();
+        if cached == quarter {
+            return offset;
+        }
+        let offset = look_up_offset(zone, local);
+        self.cached_offset.set((quarter, offset));
+        offset
+    }
+}
+
+/// Offset of a local time: the earlier of two where clocks were set back, the one before the gap
+/// where they were set forward.
+fn look_up_offset(zone: Tz, local: i64) -> i64 {
+    let Some(naive) = DateTime::from_timestamp(local, 0).map(|t| t.naive_utc()) else { return 0 };
+    let offset_at = |naive: &NaiveDateTime| match zone.offset_from_local_datetime(naive) {
+        LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => Some(fixed(&offset)),
+        LocalResult::None => None,
+    };
+    offset_at(&naive)
+        .or_else(|| offset_at(&(naive - chrono::Duration::hours(3))))
+        .unwrap_or_default()
+}
+
+fn fixed(offset: &impl chrono::Offset) -> i64 {
+    let fixed: FixedOffset = offset.fix();
+    i64::from(fixed.local_minus_utc())
+}
+
+/// The number of an English month name, by its first three letters.
+pub fn month_number(name: &[u8]) -> Option<u8> {
+    const MONTHS: [&[u8; 3]; 12] = [
+        b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov",
+        b"dec",
+    ];
+    let head = name.get(..3)?.to_ascii_lowercase();
+    let index = MONTHS.iter().position(|month| head == month.as_slice())?;
+    u8::try_from(index + 1).ok()
+}
+
+/// Microseconds of a decimal fraction's digits.
+fn parse_fraction(digits: &[u8]) -> Option<u32> {
+    let digits = digits.get(..6).unwrap_or(digits);
+    let scale = 10u64.checked_pow(6u32.checked_sub(u32::try_from(digits.len()).ok()?)?)?;
+    u32::try_from(parse_decimal(digits)?.checked_mul(scale)?).ok()
+}
+
+/// Walks over the text of a time.
+struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(length)?;
+        let part = self.text.get(self.at..end)?;
+        self.at = end;
+        Some(part)
+    }
+
+    fn one_of(&mut self, bytes: &[u8]) -> Option<u8> {
+        let byte = self.peek().filter(|b| bytes.contains(b))?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn blanks(&mut self, at_least: usize) -> Option<()> {
+        let start = self.at;
+        while self.peek() == Some(b' ') {
+            self.at += 1;
+        }
+        (self.at - start >= at_least).then_some(())
+    }
+
+    fn digits(&mut self, at_most: usize) -> &'a [u8] {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let length = rest.iter().take(at_most).take_while(|b| b.is_ascii_digit()).count();
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
+    }
+
+    fn number(&mut self, at_least: usize, at_most: usize) -> Option<u64> {
+        let digits = self.digits(at_most);
+        (digits.len() >= at_least).then(|| parse_decimal(digits)).flatten()
+    }
+
+    /// `HH:MM:SS` and a fraction.
+    fn clock_time(&mut self) -> Option<(u8, u8, u8, u32)> {
+        let hour = self.number(1, 2)?;
+        self.one_of(b":")?;
+        let minute = self.number(2, 2)?;
+        self.one_of(b":")?;
+        let second = self.number(2, 2)?;
+        let mut micros = 0;
+        let before = self.at;
+        if self.one_of(b".,").is_some() {
+            match parse_fraction(self.digits(12)) {
+                Some(fraction) => micros = fraction,
+                None => self.at = before,
+            }
+        }
+        Some((
+            u8::try_from(hour).ok()?,
+            u8::try_from(minute).ok()?,
+            u8::try_from(second).ok()?,
+            micros,
+        ))
+    }
+
+    /// A year between day and time; a blank must follow, else it was an hour.
+    fn year_then_blank(&mut self) -> Option<i32> {
+        let start = self.at;
+        let year = self.number(4, 4).and_then(|year| i32::try_from(year).ok());
+        if year.is_some() && self.blanks(1).is_some() {
+            return year;
+        }
+        self.at = start;
+        None
+    }
+
+    /// A year after the time, as in `Tue Dec 29 12:01:27 2015`: four digits and no more.
+    fn blank_then_year(&mut self) -> Option<i32> {
+        let start = self.at;
+        let year = self
+            .blanks(1)
+            .and_then(|()| self.number(4, 4))
+            .filter(|year| (1970..2200).contains(year))
+            .filter(|_| !matches!(self.peek(), Some(b) if b != b' ' && b != b']' && b != b':'));
+        if year.is_none() {
+            self.at = start;
+        }
+        year.and_then(|year| i32::try_from(year).ok())
+    }
+
+    /// `Z`, `UTC`, `GMT`, `+01:00`, `+0100`, `+01`; nothing is read where none of them stands.
+    fn zone(&mut self) -> Option<i32> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        for name in [b"UTC".as_slice(), b"GMT", b"Z", b"z"] {
+            if rest.starts_with(name) {
+                self.at += name.len();
+                return Some(0);
+            }
+        }
+        let start = self.at;
+        let offset = self.numeric_zone();
+        if offset.is_none() {
+            self.at = start;
+        }
+        offset
+    }
+
+    fn numeric_zone(&mut self) -> Option<i32> {
+        let sign = if self.one_of(b"+-")? == b'-' { -1 } else { 1 };
+        let hours = self.number(2, 2)?;
+        let before = self.at;
+        let colon = self.one_of(b":").is_some();
+        let minutes = match self.number(2, 2) {
+            Some(minutes) => minutes,
+            None if colon => {
+                self.at = before;
+                0
+            }
+            None => 0,
+        };
+        let seconds = i32::try_from(hours * 3600 + minutes * 60).ok()?;
+        (hours < 19 && minutes < 60).then_some(sign * seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utc(zone: Zone, reference: &str, time: LogTime) -> String {
+        let reference = Timestamp::parse_rfc3339(reference).unwrap();
+        Clock::new(zone, reference).resolve(time).map(|t| t.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn iso_and_rfc3164_forms() {
+        let berlin = Zone::parse("Europe/Berlin").unwrap();
+        let cases = [
+            ("2026-11-02T10:00:00Z", "2026-11-02T10:00:00Z"),
+            ("2026-11-02T10:00:00.5+01:00 x", "2026-11-02T09:00:00Z"),
+            ("2026-11-02 10:00:00,123-0330", "2026-11-02T13:30:00Z"),
+            ("2026/11/02 10:00:00", "2026-11-02T09:00:00Z"),
+            ("Nov  2 10:00:00 mx1", "2026-11-02T09:00:00Z"),
+            ("Nov 02 2025 10:00:00: %ASA", "2025-11-02T09:00:00Z"),
+            ("Dec 29 12:01:27 2015] IN=", "2015-12-29T11:01:27Z"),
+            ("Dec 29 12:01:27 2015x", "2025-12-29T11:01:27Z"),
+        ];
+        for (text, expected) in cases {
+            let bytes = text.as_bytes();
+            let (time, _) =
+                LogTime::parse_iso(bytes).or_else(|| LogTime::parse_rfc3164(bytes)).unwrap();
+            assert_eq!(utc(berlin, "2026-11-03T00:00:00Z", time), expected, "{text}");
+        }
+        for text in ["Nov 31 10:00:00", "Foo  1 10:00:00", "2026-13-02T10:00:00Z", "Nov  2 10:00"] {
+            let bytes = text.as_bytes();
+            let read = LogTime::parse_iso(bytes).or_else(|| LogTime::parse_rfc3164(bytes));
+            assert_eq!(read, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn years_are_inferred_from_the_reference() {
+        let cases = [
+            ("Dec 31 23:59:59", "2027-01-01T06:00:00Z", "2026-12-31T23:59:59Z"),
+            ("Jan  2 10:00:00", "2027-01-01T06:00:00Z", "2027-01-02T10:00:00Z"),
+            ("Jan  4 10:00:00", "2027-01-01T06:00:00Z", "2026-01-04T10:00:00Z"),
+            ("Feb 29 10:00:00", "2027-03-01T06:00:00Z", "2024-02-29T10:00:00Z"),
+            ("Jan  1 00:00:00", "2026-12-31T12:00:00Z", "2027-01-01T00:00:00Z"),
+        ];
+        for (text, reference, expected) in cases {
+            let (time, _) = LogTime::parse_rfc3164(text.as_bytes()).unwrap();
+            assert_eq!(utc(Zone::Guessed, reference, time), expected, "{text} at {reference}");
+        }
+    }
+
+    #[test]
+    fn epochs_by_digits() {
+        for text in ["1700000000", "1700000000.000", "1700000000000", "1700000000000000000"] {
+            let time = LogTime::parse_epoch(text.as_bytes()).unwrap();
+            assert_eq!(utc(Zone::Guessed, "2026-01-01T00:00:00Z", time), "2023-11-14T22:13:20Z");
+        }
+        assert_eq!(LogTime::parse_epoch(b"17000000001"), None);
+    }
+
+    #[test]
+    fn folds_take_the_earlier_time_and_gaps_the_offset_before() {
+        let berlin = Zone::parse("Europe/Berlin").unwrap();
+        let cases = [
+            ("2026-10-25 02:30:00", "2026-10-25T00:30:00Z"),
+            ("2026-03-29 02:30:00", "2026-03-29T01:30:00Z"),
+        ];
+        for (text, expected) in cases {
+            let (time, _) = LogTime::parse_iso(text.as_bytes()).unwrap();
+            assert_eq!(utc(berlin, "2027-01-01T00:00:00Z", time), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn zones() {
+        assert_eq!(Zone::parse("+01:00"), Some(Zone::Fixed(3600)));
+        assert_eq!(Zone::parse("-0330"), Some(Zone::Fixed(-12600)));
+        assert_eq!(Zone::parse("UTC"), Some(Zone::Fixed(0)));
+        assert_eq!(Zone::parse("Europe/Berlin"), Some(Zone::Named(chrono_tz::Europe::Berlin)));
+        assert_eq!(Zone::parse("Berlin"), None);
+    }
+}

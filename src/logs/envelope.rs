@@ -1,0 +1,238 @@
+//! What syslog relays and journals put before a line. In: a raw line. Out: a [`Line`] whose body,
+//! time, host, tag and pid are cut out, whatever the head's style; a line without a head is all
+//! body.
+//!
+//! Read are RFC 3164 with its dialects (no host, a year, a weekday, ISO times as rsyslog and
+//! journald write them), RFC 5424, a PRI or an octet count (RFC 6587) before either, a BOM, and
+//! one head inside another (a relay's before the sender's: the inner one is the record's own).
+//! JSON and CSV around a line are `logs::wrapping`'s.
+
+use crate::logs::clock::LogTime;
+use crate::logs::line::Line;
+
+/// Heads within heads that are opened.
+const MOST_HEADS: usize = 3;
+
+/// Takes a raw line out of its syslog head or heads.
+pub fn open(raw: &[u8]) -> Line<'_> {
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    let mut line = Line::bare(raw);
+    let mut rest = raw;
+    for _ in 0..MOST_HEADS {
+        let Some(inner) = open_one(raw, rest) else { break };
+        let host = inner.host.or(line.host);
+        line = Line { host, ..inner };
+        if line.tag.is_some() {
+            break;
+        }
+        rest = line.body;
+    }
+    line
+}
+
+/// Opens one head at the start of `text`.
+fn open_one<'a>(raw: &'a [u8], text: &'a [u8]) -> Option<Line<'a>> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
+    let after_pri = skip_pri(text);
+    if let Some(line) = after_pri.strip_prefix(b"1 ").and_then(|t| open_rfc5424(raw, t)) {
+        return Some(line);
+    }
+    open_rfc3164(raw, after_pri)
+}
+
+/// Cuts `538 ` (octet count) and `<134>` (PRI) off, where they stand.
+fn skip_pri(text: &[u8]) -> &[u8] {
+    let counted = text.iter().take(7).take_while(|b| b.is_ascii_digit()).count();
+    let uncounted = match text.get(counted..) {
+        Some([b' ', rest @ ..]) if counted > 0 && rest.starts_with(b"<") => rest,
+        _ => text,
+    };
+    let Some(pri) = uncounted.strip_prefix(b"<") else { return text };
+    let digits = pri.iter().take(3).take_while(|b| b.is_ascii_digit()).count();
+    match pri.get(digits..) {
+        Some([b'>', rest @ ..]) if digits > 0 => rest.trim_ascii_start(),
+        _ => text,
+    }
+}
+
+/// `TIME HOST APP PROCID MSGID SD MSG` (RFC 5424, section 6), after `1 `.
+fn open_rfc5424<'a>(raw: &'a [u8], text: &'a [u8]) -> Option<Line<'a>> {
+    let (time, rest) = next_word(text)?;
+    let time = match time {
+        b"-" => None,
+        _ => Some(LogTime::parse_iso(time).filter(|(_, used)| *used == time.len())?.0),
+    };
+    let (host, rest) = next_word(rest)?;
+    let (tag, rest) = next_word(rest)?;
+    let (pid, rest) = next_word(rest)?;
+    let (_, rest) = next_word(rest)?;
+    let body = skip_structured_data(rest);
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let given = |word: &'a [u8]| (word != b"-").then_some(word);
+    Some(Line { raw, body, time, host: given(host), tag: given(tag), pid: given(pid) })
+}
+
+/// What follows `-` or `[id key="value"][...]`; quotes and escapes are honoured. Text that is no
+/// structured data is left alone.
+fn skip_structured_data(text: &[u8]) -> &[u8] {
+    if let Some(rest) = text.strip_prefix(b"-") {
+        return rest.strip_prefix(b" ").unwrap_or(rest);
+    }
+    let mut rest = text;
+    while rest.first() == Some(&b'[') {
+        let Some(end) = end_of_element(rest) else { return text };
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    rest.strip_prefix(b" ").unwrap_or(rest)
+}
+
+/// The number of bytes of an SD-ELEMENT.
+fn end_of_element(text: &[u8]) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.iter().position(|&b| {
+        let closes = b == b']' && !quoted;
+        quoted ^= b == b'"' && !escaped;
+        escaped = b == b'\\' && !escaped;
+        closes
+    })?;
+    end.checked_add(1)
+}
+
+/// `TIME [HOST] [TAG[PID]:] MSG` (RFC 3164, section 4, and what is really sent).
+fn open_rfc3164<'a>(raw: &'a [u8], text: &'a [u8]) -> Option<Line<'a>> {
+    let (time, used) = parse_head_time(text)?;
+    let rest = text.get(used..)?;
+    let rest = skip_zone_name(rest);
+    // `Jun 08 2020 12:59:57: %ASA-...`: no host.
+    if let Some(rest) = rest.strip_prefix(b":") {
+        return Some(with_tag(raw, rest.trim_ascii_start(), Some(time), None));
+    }
+    let rest = rest.strip_prefix(b" ")?.trim_ascii_start();
+    if tag_at_start(rest).is_some() {
+        return Some(with_tag(raw, rest, Some(time), None));
+    }
+    let (host, rest) = next_word(rest).unwrap_or((rest, b""));
+    if !is_host(host) {
+        return Some(with_tag(raw, text.get(used..)?.trim_ascii_start(), Some(time), None));
+    }
+    let rest = rest.trim_ascii_start();
+    // `host : %ASA-...`
+    let rest = rest.strip_prefix(b": ").unwrap_or(rest);
+    Some(with_tag(raw, rest, Some(time), Some(host)))
+}
+
+/// The head's time: RFC 3164, the same after a weekday (`Tue Dec 29 12:01:27 2015`), or ISO.
+fn parse_head_time(text: &[u8]) -> Option<(LogTime, usize)> {
+    if text.first()?.is_ascii_digit() {
+        return LogTime::parse_iso(text);
+    }
+    LogTime::parse_rfc3164(text).or_else(|| {
+        let (weekday, rest) = next_word(text)?;
+        if weekday.len() != 3 {
+            return None;
+        }
+        let (time, used) = LogTime::parse_rfc3164(rest)?;
+        Some((time, used.checked_add(4)?))
+    })
+}
+
+/// Some senders write `CEST` or `UTC` after the time; the name is not used.
+fn skip_zone_name(text: &[u8]) -> &[u8] {
+    let Some(rest) = text.strip_prefix(b" ") else { return text };
+    for zone in [b"UTC".as_slice(), b"GMT", b"CEST", b"CET", b"EST", b"EDT", b"PST", b"PDT"] {
+        match rest.strip_prefix(zone) {
+            Some(after) if matches!(after.first(), Some(b' ' | b':')) => return after,
+            _ => {}
+        }
+    }
+    text
+}
+
+fn with_tag<'a>(
+    raw: &'a [u8],
+    rest: &'a [u8],
+    time: Option<LogTime>,
+    host: Option<&'a [u8]>,
+) -> Line<'a> {
+    match tag_at_start(rest) {
+        Some((tag, pid, body)) => Line { raw, body, time, host, tag: Some(tag), pid },
+        None => Line { raw, body: rest, time, host, tag: None, pid: None },
+    }
+}
+
+/// `tag:`, `tag[pid]:` or `tag[pid]` at the start of a message: tag, pid and what follows.
+fn tag_at_start(text: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
+    let end = text.iter().take(64).position(|b| matches!(b, b':' | b'[' | b' ' | b'=' | b'"'))?;
+    let tag = text.get(..end).filter(|tag| !tag.is_empty())?;
+    match text.get(end..)? {
+        [b':', rest @ ..] if rest.is_empty() || rest.starts_with(b" ") => {
+            Some((tag, None, rest.trim_ascii_start()))
+        }
+        [b'[', rest @ ..] => {
+            let digits = rest.iter().take(12).take_while(|b| b.is_ascii_digit()).count();
+            let after = rest.get(digits..)?.strip_prefix(b"]")?;
+            let body = after.strip_prefix(b":").unwrap_or(after);
+            (digits > 0).then(|| (tag, rest.get(..digits), body.trim_ascii_start()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a word can be a host: letters, digits and what stands in names and addresses.
+fn is_host(word: &[u8]) -> bool {
+    !word.is_empty()
+        && word.len() <= 255
+        && word.iter().all(|b| b.is_ascii_alphanumeric() || b"._-:%/[]".contains(b))
+        && word.iter().any(u8::is_ascii_alphanumeric)
+        && word.first() != Some(&b'%')
+        && word.first() != Some(&b'[')
+}
+
+/// The first word and what stands after the blank behind it.
+fn next_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(b' ', text)?;
+    Some((text.get(..at)?, text.get(at.checked_add(1)?..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &Line<'_>) -> String {
+        let text = |part: Option<&[u8]>| String::from_utf8_lossy(part.unwrap_or(b"-")).into_owned();
+        let time = if line.time.is_some() { "T" } else { "-" };
+        format!(
+            "{time} {} {} {} {}",
+            text(line.host),
+            text(line.tag),
+            text(line.pid),
+            text(Some(line.body))
+        )
+    }
+
+    #[test]
+    fn heads_of_every_style() {
+        let cases = [
+            ("Nov  2 10:00:00 mx1 postfix/smtpd[12]: connect", "T mx1 postfix/smtpd 12 connect"),
+            ("<22>Nov  2 10:00:00 mx1 sshd[1]: x", "T mx1 sshd 1 x"),
+            ("2026-11-02T10:00:00.1+01:00 mx1 kernel: [1.2] IN=", "T mx1 kernel - [1.2] IN="),
+            ("Nov  2 10:00:00 filterlog[722]: 5,,,1", "T - filterlog 722 5,,,1"),
+            ("Nov 02 2026 10:00:00: %ASA-6-302013: Built", "T - %ASA-6-302013 - Built"),
+            ("Nov 02 2026 10:00:00 fw : %ASA-6-302013: Built", "T fw %ASA-6-302013 - Built"),
+            ("<14>Nov  2 10:00:00 pa-1 1,2026/11/02 10:00:00", "T pa-1 - - 1,2026/11/02 10:00:00"),
+            ("Nov  2 10:00:00 relay Nov  2 09:59:59 fw app: x", "T fw app - x"),
+            ("[  133.92] Inbound IN=eth1", "- - - - [  133.92] Inbound IN=eth1"),
+            ("Mon Nov  2 10:00:00 2026 kern.warn kernel: DROP", "T kern.warn kernel - DROP"),
+            ("538 <14>1 2026-11-02T10:00:00Z fw app 7 ID [a@1 k=\"]\"] text", "T fw app 7 text"),
+            ("<14>1 - - - - - - text", "- - - - text"),
+            ("<14>1 2026-11-02T10:00:00Z fw app - - - \u{feff}text", "T fw app - text"),
+            ("date=2026-11-02 time=10:00:00", "- - - - date=2026-11-02 time=10:00:00"),
+            ("", "- - - - "),
+            ("<>", "- - - - <>"),
+            ("Nov  2 10:00:00", "- - - - Nov  2 10:00:00"),
+        ];
+        for (raw, expected) in cases {
+            assert_eq!(shown(&open(raw.as_bytes())), expected, "{raw}");
+        }
+    }
+}
