@@ -160,8 +160,11 @@ fn with_tag<'a>(
     }
 }
 
+/// A tag, its pid, and what follows.
+type Tagged<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
+
 /// `tag:`, `tag[pid]:` or `tag[pid]` at the start of a message: tag, pid and what follows.
-fn tag_at_start(text: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
+fn tag_at_start(text: &[u8]) -> Option<Tagged<'_>> {
     let end = text.iter().take(64).position(|b| matches!(b, b':' | b'[' | b' ' | b'=' | b'"'))?;
     let tag = text.get(..end).filter(|tag| !tag.is_empty())?;
     match text.get(end..)? {
