@@ -63,6 +63,18 @@ fn unquote<'a>(text: &'a [u8], separators: &[u8]) -> &'a [u8] {
     inner.get(..end.unwrap_or(inner.len())).unwrap_or(inner)
 }
 
+/// A stranger's bytes as text: what is no UTF-8 becomes `\xNN`, byte by byte.
+pub fn shown(bytes: &[u8]) -> Box<str> {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text.into_boxed_str()
+}
+
 /// Iterates over the columns of a delimited row, quotes taken off (`"a,b"` is one column; a
 /// doubled quote inside stays doubled: no column that is read here may hold one).
 pub fn columns(row: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
@@ -117,6 +129,12 @@ mod tests {
         for (key, expected) in cases {
             assert_eq!(value(line, key, b" "), expected);
         }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_spelt_out() {
+        assert_eq!(&*shown("mx-\u{e4}".as_bytes()), "mx-\u{e4}");
+        assert_eq!(&*shown(b"a\xffb\xc3"), "a\\xffb\\xc3");
     }
 
     #[test]

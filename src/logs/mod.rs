@@ -12,3 +12,4 @@ pub mod fields;
 pub mod envelope;
 pub mod firewall;
 pub mod mail;
+pub mod inspect;

@@ -7,9 +7,10 @@
 
 use std::net::IpAddr;
 
-use crate::logs::clock::LogTime;
+use crate::logs::clock::{Clock, LogTime};
+use crate::logs::fields::shown;
 use crate::logs::line::{Columns, Line, Outcome};
-use crate::model::flow::{Action, Answer, Packet};
+use crate::model::flow::{Action, Answer, Flow, Host, Packet};
 use crate::model::net::Endpoint;
 
 /// Every firewall format, in the order of recognition: the first that recognises a line has it.
@@ -88,6 +89,16 @@ pub enum HostText<'a> {
     Name(&'a [u8]),
 }
 
+impl HostText<'_> {
+    /// The same, owned.
+    pub fn to_host(self) -> Host {
+        match self {
+            Self::Ip(ip) => Host::Ip(ip),
+            Self::Name(name) => Host::Name(shown(name)),
+        }
+    }
+}
+
 /// A record as a parser reads it: times not yet resolved, texts still in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowRecord<'a> {
@@ -146,6 +157,23 @@ impl<'a> FlowRecord<'a> {
             device: line.host,
             join: None,
             prefix: None,
+        }
+    }
+
+    /// The record as a flow, its time resolved by the input's clock.
+    pub fn to_flow(&self, clock: &Clock) -> Flow {
+        Flow {
+            time: self.time.and_then(|time| clock.resolve(time)),
+            action: self.action,
+            src: self.src.to_host(),
+            src_port: self.src_port,
+            dst: self.dst.to_host(),
+            dst_port: self.dst_port,
+            nat_src: self.nat_src,
+            nat_dst: self.nat_dst,
+            answer: self.answer,
+            packet: self.packet,
+            count: self.count,
         }
     }
 }
