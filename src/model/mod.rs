@@ -1,6 +1,7 @@
 //! The facts that the stages hand to each other: no I/O, no clock, no judgement.
 
 pub mod net;
+pub mod text;
 pub mod time;
 pub mod finding;
 pub mod flow;

@@ -1,0 +1,351 @@
+//! Replaces the outputs as one set. In: the contents of the files, one after the other. Out: the
+//! new set whole, or the previous set whole, whatever fails and wherever the process dies.
+//!
+//! Files are written into a private folder inside `--out` and flushed to disk there; hard links
+//! keep the previous set; a journal says what is being replaced; then the files are renamed one
+//! by one, `run.json` (which holds the others' SHA-256) last. An error on the way puts the
+//! previous set back at once. What a killed run left is put right by the next one that opens the
+//! folder: forward where `run.json` was already renamed, else back.
+
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::writers::outdir::{Folder, OutDir, told};
+
+/// The file whose renaming makes the new set the valid one.
+pub const MANIFEST: &str = "run.json";
+
+/// Every file that a set can have, in the order in which they are replaced.
+pub const NAMES: [&str; 6] =
+    ["tickets.csv", "tickets.jsonl", "sources.csv", "report.html", "rejects.jsonl", MANIFEST];
+
+const STAGING: &str = ".helotriage.new";
+const KEPT: &str = ".helotriage.old";
+/// Says that a swap is under way.
+const JOURNAL: &str = ".helotriage.swap";
+/// The journal's name from the moment on at which the swap has to be undone.
+const UNDO: &str = ".helotriage.undo";
+const JOURNAL_DRAFT: &str = ".helotriage.draft";
+
+/// A step of publishing, told to the caller's hook before it is done. A hook that returns an
+/// error stops publishing there: the way to obey a signal before [`Step::Swap`]; from
+/// [`Step::Keep`] on a hook should let everything pass, the rest takes milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A file is written into the private folder.
+    Write(&'static str),
+    /// Everything is written; from here on the outputs change.
+    Swap,
+    /// A file of the previous set is kept.
+    Keep(&'static str),
+    /// The journal is put down.
+    Journal,
+    /// A file of the new set takes its place.
+    Replace(&'static str),
+    /// A file that the new set does not have is removed.
+    Remove(&'static str),
+    /// The folder is flushed to disk.
+    Sync,
+    /// The journal is taken away: the new set is there.
+    Commit,
+}
+
+/// What the caller wants to know of the steps, see [`Step`].
+pub type Hook<'h> = dyn FnMut(Step) -> io::Result<()> + 'h;
+
+/// A file of the new set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its name in the folder.
+    pub name: &'static str,
+    /// SHA-256 of its content, in hexadecimal.
+    pub sha256: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// What a swap replaces by what.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Journal {
+    new: Vec<String>,
+    old: Vec<String>,
+}
+
+impl OutDir {
+    /// Opens and locks the folder of `--out` (see [`OutDir::path`]) and puts right what a killed
+    /// run left in it.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Locked`] where another run works in it; else
+    /// [`crate::error::Kind::Output`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let out = Self::lock(path)?;
+        recover(out.folder())
+            .map_err(|e| Error::output(path, format!("what a stopped run left here: {e}")))?;
+        Ok(out)
+    }
+
+    /// Begins a new set.
+    pub fn stage(&self) -> Result<Staging<'_>> {
+        let folder = self
+            .folder()
+            .create_folder(STAGING)
+            .map_err(|e| Error::output(&self.path().join(STAGING), told(&e)))?;
+        Ok(Staging { out: self, folder, written: Vec::new() })
+    }
+}
+
+/// A new set being written. Dropped without [`Staging::publish`] it leaves nothing behind.
+#[derive(Debug)]
+pub struct Staging<'o> {
+    out: &'o OutDir,
+    folder: Folder,
+    written: Vec<Written>,
+}
+
+impl Staging<'_> {
+    /// Writes one file of the set to disk; `name` is one of [`NAMES`]. `body` writes into a
+    /// buffer, its errors and those of flushing are this function's.
+    pub fn write(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<()> {
+        let (sha256, bytes) = self
+            .write_file(name, body)
+            .map_err(|e| Error::output(&self.out.path().join(name), told(&e)))?;
+        self.written.push(Written { name, sha256, bytes });
+        Ok(())
+    }
+
+    fn write_file(
+        &self,
+        name: &str,
+        body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<(String, u64)> {
+        let file = self.folder.create(name)?;
+        let mut out = BufWriter::with_capacity(1 << 16, Hashing::new(file));
+        body(&mut out)?;
+        let hashed = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        hashed.to.sync_all()?;
+        Ok((hex(&hashed.hash.finalize()), hashed.bytes))
+    }
+
+    /// The files written so far, in order.
+    pub fn written(&self) -> &[Written] {
+        &self.written
+    }
+
+    /// Makes the new set the valid one. [`MANIFEST`] must be a part of it.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Output`]; the previous set is back in place then.
+    pub fn publish(mut self, before: &mut Hook<'_>) -> Result<Vec<Written>> {
+        let swapped = before(Step::Swap)
+            .and_then(|()| self.out.still_in_place())
+            .and_then(|()| self.folder.sync())
+            .and_then(|()| self.swap(before));
+        swapped
+            .map_err(|e| Error::output(self.out.path(), format!("the new outputs {}", told(&e))))?;
+        Ok(std::mem::take(&mut self.written))
+    }
+
+    fn swap(&self, before: &mut Hook<'_>) -> io::Result<()> {
+        let journal = self.keep_previous(before)?;
+        let out = self.out.folder();
+        before(Step::Journal)?;
+        write_journal(out, &journal)?;
+        match self.replace(&journal, before) {
+            Ok(()) => Ok(()),
+            Err(error) => match undo(out, &journal) {
+                Ok(()) => Err(error),
+                Err(second) => Err(io::Error::other(format!(
+                    "{error}; the previous outputs cannot be put back either ({second}): \
+                     the next run into this folder does it"
+                ))),
+            },
+        }
+    }
+
+    /// Keeps the previous set beside the new one.
+    fn keep_previous(&self, before: &mut Hook<'_>) -> io::Result<Journal> {
+        let out = self.out.folder();
+        let kept = out.create_folder(KEPT)?;
+        let mut journal = Journal::default();
+        for name in NAMES {
+            if self.written.iter().any(|file| file.name == name) {
+                journal.new.push(name.to_owned());
+            }
+            if out.exists(name)? {
+                before(Step::Keep(name))?;
+                out.link_as(name, &kept, name).or_else(|_| copy(out, name, &kept))?;
+                journal.old.push(name.to_owned());
+            }
+        }
+        kept.sync()?;
+        Ok(journal)
+    }
+
+    fn replace(&self, journal: &Journal, before: &mut Hook<'_>) -> io::Result<()> {
+        let out = self.out.folder();
+        for name in NAMES {
+            if journal.new.iter().any(|new| new == name) {
+                before(Step::Replace(name))?;
+                self.folder.rename(name, out, name)?;
+            } else if journal.old.iter().any(|old| old == name) {
+                before(Step::Remove(name))?;
+                out.remove(name)?;
+            }
+        }
+        before(Step::Sync)?;
+        out.sync()?;
+        before(Step::Commit)?;
+        out.remove(JOURNAL)
+    }
+}
+
+impl Drop for Staging<'_> {
+    /// Removes the private folders, unless a swap could not be undone: then they are what the
+    /// next run needs.
+    fn drop(&mut self) {
+        let out = self.out.folder();
+        let unsettled = [JOURNAL, UNDO].iter().any(|name| out.exists(name).unwrap_or(true));
+        if !unsettled {
+            let _left_for_the_next_run = sweep(out);
+        }
+    }
+}
+
+/// Puts the folder right after a run that was killed.
+fn recover(out: &Folder) -> io::Result<()> {
+    if out.exists(UNDO)? {
+        put_back(out, &read_journal(out, UNDO)?)?;
+    } else if out.exists(JOURNAL)? {
+        let journal = read_journal(out, JOURNAL)?;
+        if out.open_folder(STAGING)?.exists(MANIFEST)? {
+            undo(out, &journal)?;
+        } else {
+            out.sync()?;
+            out.remove(JOURNAL)?;
+        }
+    }
+    sweep(out)
+}
+
+/// Undoes a swap; the journal's new name makes sure that nobody takes a half-undone one for
+/// finished.
+fn undo(out: &Folder, journal: &Journal) -> io::Result<()> {
+    out.rename(JOURNAL, out, UNDO).or_else(|_| out.link_as(JOURNAL, out, UNDO))?;
+    put_back(out, journal)
+}
+
+fn put_back(out: &Folder, journal: &Journal) -> io::Result<()> {
+    let kept = out.open_folder(KEPT)?;
+    for name in NAMES {
+        if journal.old.iter().any(|old| old == name) {
+            restore(out, name, &kept)?;
+        } else if journal.new.iter().any(|new| new == name) {
+            out.remove(name)?;
+        }
+    }
+    out.sync()?;
+    out.remove(JOURNAL)?;
+    out.remove(UNDO)
+}
+
+/// Puts one kept file back, by a second way where the disk refuses to rename.
+fn restore(out: &Folder, name: &str, kept: &Folder) -> io::Result<()> {
+    if !kept.exists(name)? {
+        return Ok(());
+    }
+    kept.rename(name, out, name).or_else(|_| {
+        out.remove(name)?;
+        kept.link_as(name, out, name).or_else(|_| copy(kept, name, out))
+    })
+}
+
+/// Keeps a file where the disk has no hard links.
+fn copy(from: &Folder, name: &str, to: &Folder) -> io::Result<()> {
+    let mut source = from.open_file(name)?;
+    let mut target = to.create(name)?;
+    io::copy(&mut source, &mut target)?;
+    target.sync_all()
+}
+
+fn write_journal(out: &Folder, journal: &Journal) -> io::Result<()> {
+    let mut file = out.create(JOURNAL_DRAFT)?;
+    file.write_all(&serde_json::to_vec(journal)?)?;
+    file.sync_all()?;
+    out.rename(JOURNAL_DRAFT, out, JOURNAL)?;
+    out.sync()
+}
+
+fn read_journal(out: &Folder, name: &str) -> io::Result<Journal> {
+    let journal: Journal = serde_json::from_reader(io::BufReader::new(out.open_file(name)?))?;
+    let known = |file: &String| NAMES.contains(&file.as_str());
+    if journal.new.iter().chain(&journal.old).all(known) {
+        return Ok(journal);
+    }
+    Err(io::Error::other(format!("{name} names a file that this version does not write")))
+}
+
+/// Removes the private folders and what is in them: files of our names only.
+fn sweep(out: &Folder) -> io::Result<()> {
+    out.remove(JOURNAL_DRAFT)?;
+    for private in [STAGING, KEPT] {
+        if out.exists(private)? {
+            let folder = out.open_folder(private)?;
+            for name in NAMES {
+                folder.remove(name)?;
+            }
+            out.remove_folder(private)?;
+        }
+    }
+    Ok(())
+}
+
+/// Counts and hashes what goes through.
+struct Hashing<W> {
+    to: W,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<W> Hashing<W> {
+    fn new(to: W) -> Self {
+        Self { to, hash: Sha256::new(), bytes: 0 }
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let taken = self.to.write(buffer)?;
+        if let Some(part) = buffer.get(..taken) {
+            self.hash.update(part);
+        }
+        self.bytes = self.bytes.saturating_add(taken as u64);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;
