@@ -9,4 +9,3 @@ pub mod session;
 pub mod citation;
 pub mod policy;
 pub mod input;
-pub mod judged;

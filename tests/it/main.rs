@@ -1,0 +1,6 @@
+//! The integration tests, one binary: each module runs the program as its users do, or checks what
+//! the unit tests of one module cannot see.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test is a panic")]
+
+mod case;
