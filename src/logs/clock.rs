@@ -121,6 +121,37 @@ impl LogTime {
     }
 }
 
+impl LogTime {
+    /// Reads the form of web servers' logs, `02/Nov/2026:10:00:00 +0100`, with or without the
+    /// zone; gives the time and the number of bytes read.
+    pub fn parse_clf(text: &[u8]) -> Option<(Self, usize)> {
+        let mut cursor = Cursor { text, at: 0 };
+        let day = cursor.number(1, 2)?;
+        cursor.one_of(b"/")?;
+        let month = month_number(cursor.take(3)?)?;
+        cursor.one_of(b"/")?;
+        let year = cursor.number(4, 4)?;
+        cursor.one_of(b":")?;
+        let (hour, minute, second, micros) = cursor.clock_time()?;
+        let before_zone = cursor.at;
+        let offset = cursor.blanks(1).and_then(|()| cursor.zone());
+        if offset.is_none() {
+            cursor.at = before_zone;
+        }
+        let civil = Civil {
+            year: i32::try_from(year).ok(),
+            month,
+            day: u8::try_from(day).ok()?,
+            hour,
+            minute,
+            second,
+            micros,
+            offset,
+        };
+        civil.is_valid().then_some((Self::Civil(civil), cursor.at))
+    }
+}
+
 impl Civil {
     /// Whether the fields are a possible date and time (29 February without a year included).
     pub fn is_valid(&self) -> bool {
@@ -445,6 +476,21 @@ mod tests {
             let bytes = text.as_bytes();
             let read = LogTime::parse_iso(bytes).or_else(|| LogTime::parse_rfc3164(bytes));
             assert_eq!(read, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn web_log_form() {
+        let cases = [
+            ("02/Nov/2026:10:00:00 +0100 DROP", Some(("2026-11-02T09:00:00Z", 26))),
+            ("02/Nov/2026:10:00:00 DROP", Some(("2026-11-02T10:00:00Z", 20))),
+            ("32/Nov/2026:10:00:00", None),
+        ];
+        for (text, expected) in cases {
+            let read = LogTime::parse_clf(text.as_bytes());
+            let read = read.map(|(t, used)| (utc(Zone::Guessed, "2026-11-03T00:00:00Z", t), used));
+            let read = read.as_ref().map(|(time, used)| (time.as_str(), *used));
+            assert_eq!(read, expected, "{text}");
         }
     }
 

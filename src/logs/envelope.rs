@@ -111,11 +111,16 @@ fn open_rfc3164<'a>(raw: &'a [u8], text: &'a [u8]) -> Option<Line<'a>> {
     if tag_at_start(rest).is_some() {
         return Some(with_tag(raw, rest, Some(time), None));
     }
+    // OpenWrt's `logread`: no host, but facility and severity.
+    if let Some(rest) = skip_priority_word(rest) {
+        return Some(with_tag(raw, rest, Some(time), None));
+    }
     let (host, rest) = next_word(rest).unwrap_or((rest, b""));
     if !is_host(host) {
         return Some(with_tag(raw, text.get(used..)?.trim_ascii_start(), Some(time), None));
     }
     let rest = rest.trim_ascii_start();
+    let rest = skip_priority_word(rest).unwrap_or(rest);
     // `host : %ASA-...`
     let rest = rest.strip_prefix(b": ").unwrap_or(rest);
     Some(with_tag(raw, rest, Some(time), Some(host)))
@@ -146,6 +151,22 @@ fn skip_zone_name(text: &[u8]) -> &[u8] {
         }
     }
     text
+}
+
+/// What stands after a `facility.severity` word (`kern.warn`, `user.info`) at the start.
+fn skip_priority_word(text: &[u8]) -> Option<&[u8]> {
+    const FACILITIES: [&[u8]; 9] =
+        [b"kern", b"user", b"daemon", b"auth", b"authpriv", b"syslog", b"mail", b"cron", b"news"];
+    const SEVERITIES: [&[u8]; 11] = [
+        b"emerg", b"alert", b"crit", b"err", b"error", b"warn", b"warning", b"notice", b"info",
+        b"debug", b"panic",
+    ];
+    let (word, rest) = next_word(text)?;
+    let dot = memchr::memchr(b'.', word)?;
+    let (facility, severity) = (word.get(..dot)?, word.get(dot.checked_add(1)?..)?);
+    let local = facility.strip_prefix(b"local").is_some_and(|n| n.len() == 1);
+    let known = local || FACILITIES.contains(&facility);
+    (known && SEVERITIES.contains(&severity)).then(|| rest.trim_ascii_start())
 }
 
 fn with_tag<'a>(
@@ -225,7 +246,8 @@ mod tests {
             ("<14>Nov  2 10:00:00 pa-1 1,2026/11/02 10:00:00", "T pa-1 - - 1,2026/11/02 10:00:00"),
             ("Nov  2 10:00:00 relay Nov  2 09:59:59 fw app: x", "T fw app - x"),
             ("[  133.92] Inbound IN=eth1", "- - - - [  133.92] Inbound IN=eth1"),
-            ("Mon Nov  2 10:00:00 2026 kern.warn kernel: DROP", "T kern.warn kernel - DROP"),
+            ("Mon Nov  2 10:00:00 2026 kern.warn kernel: DROP", "T - kernel - DROP"),
+            ("Nov  2 10:00:00 gw user.info kernel: DROP", "T gw kernel - DROP"),
             ("538 <14>1 2026-11-02T10:00:00Z fw app 7 ID [a@1 k=\"]\"] text", "T fw app 7 text"),
             ("<14>1 - - - - - - text", "- - - - text"),
             ("<14>1 2026-11-02T10:00:00Z fw app - - - \u{feff}text", "T fw app - text"),

@@ -2,6 +2,8 @@
 //!
 //! Only what several formats share; a format's own grammar lives in its file.
 
+use std::fmt::Write;
+
 use memchr::memmem;
 
 /// What stands after the first occurrence of `mark`.
@@ -69,7 +71,8 @@ pub fn shown(bytes: &[u8]) -> Box<str> {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text.into_boxed_str()

@@ -9,3 +9,4 @@ pub mod session;
 pub mod citation;
 pub mod policy;
 pub mod input;
+pub mod judged;

@@ -2,9 +2,15 @@
 //! of TCP connections. Parsers are pure functions of one line (and of the file's header); what
 //! needs two lines carries a [`Join`] and is paired later, by `logs::join`.
 //!
-//! Adding a format: write `NAME.rs` here, add `mod NAME;` and `&NAME::Format` below, and put
-//! samples into `samples/firewall/NAME/`.
+//! Adding a format: write `NAME.rs` here, add `mod NAME;` and `&NAME::Format` below, put samples
+//! into `samples/firewall/NAME/*.log`, write `expected.jsonl` beside them with
+//! `UPDATE_SAMPLES=1 cargo test samples_give`, and review it line by line.
 
+mod netfilter;
+#[cfg(test)]
+mod testing;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use crate::logs::clock::{Clock, LogTime};
@@ -14,7 +20,7 @@ use crate::model::flow::{Action, Answer, Flow, Host, Packet};
 use crate::model::net::Endpoint;
 
 /// Every firewall format, in the order of recognition: the first that recognises a line has it.
-pub static FORMATS: &[&dyn FirewallFormat] = &[];
+pub static FORMATS: &[&dyn FirewallFormat] = &[&netfilter::Format];
 
 /// One firewall product's log format.
 pub trait FirewallFormat: Sync {
@@ -186,6 +192,15 @@ pub struct Join {
     pub key: u64,
     /// What the pair means.
     pub rule: JoinRule,
+}
+
+impl Join {
+    /// A join by these facts. The hash is the same on every machine and in every run.
+    pub fn new(rule: JoinRule, facts: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        facts.hash(&mut hasher);
+        Self { key: hasher.finish(), rule }
+    }
 }
 
 /// What pairing does.
