@@ -99,25 +99,27 @@ impl LogTime {
     /// the end; gives the time and the number of bytes read.
     pub fn parse_iso(text: &[u8]) -> Option<(Self, usize)> {
         let mut cursor = Cursor { text, at: 0 };
-        let year = cursor.number(4, 4)?;
-        let dash = cursor.one_of(b"-/")?;
-        let month = cursor.number(1, 2)?;
-        cursor.one_of(&[dash])?;
-        let day = cursor.number(1, 2)?;
+        let (year, month, day) = cursor.iso_date()?;
         cursor.one_of(b"T t_")?;
         let (hour, minute, second, micros) = cursor.clock_time()?;
         let offset = cursor.zone();
-        let civil = Civil {
-            year: i32::try_from(year).ok(),
-            month: u8::try_from(month).ok()?,
-            day: u8::try_from(day).ok()?,
-            hour,
-            minute,
-            second,
-            micros,
-            offset,
-        };
+        let year = Some(year);
+        let civil = Civil { year, month, day, hour, minute, second, micros, offset };
         civil.is_valid().then_some((Self::Civil(civil), cursor.at))
+    }
+
+    /// Puts a time together from fields of its own: date `2026-11-02`, time `10:00:00.123`, and
+    /// zone `+0100` where there is one. A zone by name is left out.
+    pub fn parse_fields(date: &[u8], time: &[u8], zone: Option<&[u8]>) -> Option<Self> {
+        let whole = |cursor: &Cursor<'_>| cursor.at == cursor.text.len();
+        let mut cursor = Cursor { text: date, at: 0 };
+        let (year, month, day) = cursor.iso_date().filter(|_| whole(&cursor))?;
+        let mut cursor = Cursor { text: time, at: 0 };
+        let (hour, minute, second, micros) = cursor.clock_time().filter(|_| whole(&cursor))?;
+        let offset = zone.and_then(|text| Cursor { text, at: 0 }.zone());
+        let year = Some(year);
+        let civil = Civil { year, month, day, hour, minute, second, micros, offset };
+        civil.is_valid().then_some(Self::Civil(civil))
     }
 }
 
@@ -361,6 +363,16 @@ impl<'a> Cursor<'a> {
         (digits.len() >= at_least).then(|| parse_decimal(digits)).flatten()
     }
 
+    /// `YYYY-MM-DD` or `YYYY/MM/DD`.
+    fn iso_date(&mut self) -> Option<(i32, u8, u8)> {
+        let year = self.number(4, 4)?;
+        let dash = self.one_of(b"-/")?;
+        let month = self.number(1, 2)?;
+        self.one_of(&[dash])?;
+        let day = self.number(1, 2)?;
+        Some((i32::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
+    }
+
     /// `HH:MM:SS` and a fraction.
     fn clock_time(&mut self) -> Option<(u8, u8, u8, u32)> {
         let hour = self.number(1, 2)?;
@@ -491,6 +503,23 @@ mod tests {
             let read = read.map(|(t, used)| (utc(Zone::Guessed, "2026-11-03T00:00:00Z", t), used));
             let read = read.as_ref().map(|(time, used)| (time.as_str(), *used));
             assert_eq!(read, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn date_and_time_in_fields_of_their_own() {
+        let cases: [(&str, &str, Option<&str>, &str); 5] = [
+            ("2026-11-02", "10:00:00", Some("+0100"), "2026-11-02T09:00:00Z"),
+            ("2026/11/02", "10:00:00.25", None, "2026-11-02T10:00:00Z"),
+            ("2026-11-02", "10:00:00", Some("CEST"), "2026-11-02T10:00:00Z"),
+            ("2026-11-02", "10: 13:03", None, ""),
+            ("02.11.2026", "10:00:00", None, ""),
+        ];
+        for (date, time, zone, expected) in cases {
+            let zone = zone.map(str::as_bytes);
+            let got = LogTime::parse_fields(date.as_bytes(), time.as_bytes(), zone);
+            let got = got.map(|time| utc(Zone::Guessed, "2026-11-03T00:00:00Z", time));
+            assert_eq!(got.unwrap_or_default(), expected, "{date} {time}");
         }
     }
 

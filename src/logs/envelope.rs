@@ -20,8 +20,7 @@ pub fn open(raw: &[u8]) -> Line<'_> {
     let mut rest = raw;
     for _ in 0..MOST_HEADS {
         let Some(inner) = open_one(raw, rest) else { break };
-        let host = inner.host.or(line.host);
-        line = Line { host, ..inner };
+        line = Line { host: inner.host.or(line.host), time: inner.time.or(line.time), ..inner };
         if line.tag.is_some() {
             break;
         }
@@ -37,7 +36,10 @@ fn open_one<'a>(raw: &'a [u8], text: &'a [u8]) -> Option<Line<'a>> {
     if let Some(line) = after_pri.strip_prefix(b"1 ").and_then(|t| open_rfc5424(raw, t)) {
         return Some(line);
     }
-    open_rfc3164(raw, after_pri)
+    open_rfc3164(raw, after_pri).or_else(|| {
+        // A PRI and no head, as several firewalls send it.
+        (after_pri.len() < text.len()).then(|| Line { body: after_pri, ..Line::bare(raw) })
+    })
 }
 
 /// Cuts `538 ` (octet count) and `<134>` (PRI) off, where they stand.
@@ -249,6 +251,7 @@ mod tests {
             ("Mon Nov  2 10:00:00 2026 kern.warn kernel: DROP", "T - kernel - DROP"),
             ("Nov  2 10:00:00 gw user.info kernel: DROP", "T gw kernel - DROP"),
             ("538 <14>1 2026-11-02T10:00:00Z fw app 7 ID [a@1 k=\"]\"] text", "T fw app 7 text"),
+            ("<189>date=2026-11-02 time=10:00:00", "- - - - date=2026-11-02 time=10:00:00"),
             ("<14>1 - - - - - - text", "- - - - text"),
             ("<14>1 2026-11-02T10:00:00Z fw app - - - \u{feff}text", "T fw app - text"),
             ("date=2026-11-02 time=10:00:00", "- - - - date=2026-11-02 time=10:00:00"),

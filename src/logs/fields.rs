@@ -51,6 +51,65 @@ pub fn value<'a>(text: &'a [u8], key: &[u8], separators: &[u8]) -> Option<&'a [u
     None
 }
 
+/// Iterates over the `key=value` pairs of a line in order. A value is quoted (quotes taken off,
+/// `\"` inside kept) or goes up to the next separator; a quoted value may be followed by the next
+/// key without a separator, and a whole pair may stand in quotes (`"key=value"`). Words without `=`
+/// are passed over. What stands inside quotes is never taken for a key.
+pub fn pairs<'a>(
+    text: &'a [u8],
+    separators: &'static [u8],
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let start = rest.iter().position(|b| !separators.contains(b))?;
+            rest = rest.get(start..)?;
+            let (word, in_quotes) = match rest.strip_prefix(b"\"") {
+                Some(inner) => (inner, true),
+                None => (rest, false),
+            };
+            let end = word.iter().position(|&b| b == b'=' || separators.contains(&b));
+            let end = end.unwrap_or(word.len());
+            let (key, tail) = word.split_at_checked(end)?;
+            let Some(tail) = tail.strip_prefix(b"=") else {
+                rest = tail;
+                continue;
+            };
+            let value = if in_quotes { until_any(tail, b"\"") } else { unquote(tail, separators) };
+            let quotes = if tail.starts_with(b"\"") { 2 } else { 0 };
+            rest = tail.get(value.len().saturating_add(quotes)..).unwrap_or_default();
+            return Some((key, value));
+        }
+    })
+}
+
+/// The pairs of a line, looked up by key; of equal keys the first counts.
+#[derive(Debug)]
+pub struct Pairs<'a>(Vec<(&'a [u8], &'a [u8])>);
+
+impl<'a> Pairs<'a> {
+    /// Cuts a line as [`pairs`] does.
+    pub fn read(text: &'a [u8], separators: &'static [u8]) -> Self {
+        pairs(text, separators).collect()
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&'a [u8]> {
+        self.0.iter().find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| *value)
+    }
+
+    /// The value of the first of these keys that is there: names that a field had over time.
+    pub fn any(&self, keys: &[&str]) -> Option<&'a [u8]> {
+        keys.iter().find_map(|key| self.get(key))
+    }
+}
+
+impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Pairs<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'a [u8], &'a [u8])>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
 /// A value at the start of the text: quoted, or up to the next separator.
 fn unquote<'a>(text: &'a [u8], separators: &[u8]) -> &'a [u8] {
     let Some(inner) = text.strip_prefix(b"\"") else {
@@ -138,6 +197,21 @@ mod tests {
     fn bytes_that_are_no_text_are_spelt_out() {
         assert_eq!(&*shown("mx-\u{e4}".as_bytes()), "mx-\u{e4}");
         assert_eq!(&*shown(b"a\xffb\xc3"), "a\\xffb\\xc3");
+    }
+
+    #[test]
+    fn pairs_in_order_quotes_hide_keys() {
+        let line = b" a=1 word b=\"x y=2 \\\" z\"733 c=\"\"d=4  \"e=5 6\" f= g=\"open h=7";
+        let got: Vec<String> = pairs(line, b" ,")
+            .map(|(key, value)| {
+                format!("{}:{}", String::from_utf8_lossy(key), String::from_utf8_lossy(value))
+            })
+            .collect();
+        assert_eq!(got, ["a:1", "b:x y=2 \\\" z", "c:", "d:4", "e:5 6", "f:", "g:open h=7"]);
+        assert_eq!(pairs(b"\"", b" ").count(), 0);
+        let looked_up = Pairs::read(b"src=1 dst=2 src=3", b" ");
+        assert_eq!(looked_up.any(&["srcip", "src"]), Some(&b"1"[..]));
+        assert_eq!(looked_up.get("dstip"), None);
     }
 
     #[test]

@@ -6,7 +6,10 @@
 //! into `samples/firewall/NAME/*.log`, write `expected.jsonl` beside them with
 //! `UPDATE_SAMPLES=1 cargo test samples_give`, and review it line by line.
 
+mod ends;
+mod fortigate;
 mod netfilter;
+mod panos;
 #[cfg(test)]
 mod testing;
 
@@ -20,7 +23,8 @@ use crate::model::flow::{Action, Answer, Flow, Host, Packet};
 use crate::model::net::Endpoint;
 
 /// Every firewall format, in the order of recognition: the first that recognises a line has it.
-pub static FORMATS: &[&dyn FirewallFormat] = &[&netfilter::Format];
+pub static FORMATS: &[&dyn FirewallFormat] =
+    &[&fortigate::Format, &panos::Format, &netfilter::Format];
 
 /// One firewall product's log format.
 pub trait FirewallFormat: Sync {

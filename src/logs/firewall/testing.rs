@@ -23,6 +23,13 @@ pub(crate) fn clock() -> Clock {
     Clock::new(Zone::Guessed, reference)
 }
 
+/// Compares what each line of a table gives; see [`told_after`].
+pub(crate) fn check(format: &dyn FirewallFormat, cases: &[(&str, &str)]) {
+    for (raw, expected) in cases {
+        assert_eq!(told(format, raw), *expected, "{raw}");
+    }
+}
+
 /// What a line without a header before it gives; see [`told_after`].
 pub(crate) fn told(format: &dyn FirewallFormat, raw: &str) -> String {
     told_after(format, &Columns::NONE, raw)

@@ -1,0 +1,87 @@
+//! Reads the ends of a connection from a record's fields. In: the fields' text. Out: addresses,
+//! ports, the other end of a translation, or a rejection that names the field; and the outcome of
+//! a line from what was read of it.
+
+use std::net::IpAddr;
+
+use crate::logs::firewall::{FlowRecord, HostText};
+use crate::logs::line::{Outcome, Reject};
+use crate::model::net::{Endpoint, parse_ip, parse_port};
+
+/// What a parser makes of a line: a record, nothing (the line is understood and no connection), or
+/// a rejection.
+pub(super) type Parsed<'a> = Result<Option<FlowRecord<'a>>, Reject>;
+
+/// Hands a record to the caller's buffer and says how the line ended.
+pub(super) fn conclude<'a>(parsed: Parsed<'a>, out: &mut Vec<FlowRecord<'a>>) -> Outcome {
+    match parsed {
+        Ok(Some(record)) => {
+            out.push(record);
+            Outcome::Event
+        }
+        Ok(None) => Outcome::Ignored,
+        Err(reject) => Outcome::Rejected(reject),
+    }
+}
+
+/// Reads an address field.
+pub(super) fn address(text: Option<&[u8]>, field: &'static str) -> Result<IpAddr, Reject> {
+    text.and_then(parse_ip).ok_or(Reject::new(field, "an IPv4 or IPv6 address"))
+}
+
+/// Reads a port field.
+pub(super) fn port(text: Option<&[u8]>, field: &'static str) -> Result<u16, Reject> {
+    text.and_then(parse_port).ok_or(Reject::new(field, "a port from 0 to 65535"))
+}
+
+/// A field's text, and its name for a rejection.
+pub(super) type Field<'a> = (Option<&'a [u8]>, &'static str);
+
+/// Reads both fields of an end.
+pub(super) fn end<'a>(ip: Field<'a>, number: Field<'a>) -> Result<(HostText<'a>, u16), Reject> {
+    Ok((HostText::Ip(address(ip.0, ip.1)?), port(number.0, number.1)?))
+}
+
+/// The other address of a translated end: none where the field is missing, no address or
+/// unspecified, or where it is the main end again. A port that is missing or 0 is the main one.
+pub(super) fn other_end(
+    main: (HostText<'_>, u16),
+    ip: Option<&[u8]>,
+    number: Option<&[u8]>,
+) -> Option<Endpoint> {
+    let ip = parse_ip(ip?).filter(|ip| !ip.is_unspecified())?;
+    let port = number.and_then(parse_port).filter(|&port| port != 0).unwrap_or(main.1);
+    let differs = main != (HostText::Ip(ip), port);
+    differs.then(|| Endpoint::new(ip, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_end_is_there_only_where_it_differs() {
+        let main = (HostText::Ip("192.0.2.25".parse().unwrap()), 25);
+        let cases: [(Option<&str>, Option<&str>, Option<&str>); 7] = [
+            (Some("10.0.0.25"), Some("2525"), Some("10.0.0.25 2525")),
+            (Some("10.0.0.25"), Some("0"), Some("10.0.0.25 25")),
+            (Some("192.0.2.25"), Some("2525"), Some("192.0.2.25 2525")),
+            (Some("192.0.2.25"), Some("25"), None),
+            (Some("0.0.0.0"), Some("2525"), None),
+            (Some("N/A"), None, None),
+            (None, Some("25"), None),
+        ];
+        for (ip, port, expected) in cases {
+            let got = other_end(main, ip.map(str::as_bytes), port.map(str::as_bytes));
+            let got = got.map(|end| format!("{} {}", end.ip, end.port));
+            assert_eq!(got.as_deref(), expected, "{ip:?} {port:?}");
+        }
+    }
+
+    #[test]
+    fn rejections_name_the_field() {
+        let reject = port(Some(b"65536"), "dstport").unwrap_err();
+        assert_eq!((reject.field, reject.expected), ("dstport", "a port from 0 to 65535"));
+        assert!(address(None, "srcip").is_err());
+    }
+}
