@@ -1,1 +1,96 @@
-//! Mail-server formats: one file a product, and the one list that names them. To come.
+//! Mail-server formats: one file a product, and the one list that names them. In: lines. Out:
+//! records of what each line says, in a vocabulary that all servers share ([`Fact`]). Parsers are
+//! pure functions of one line (and of the file's header); `sessions` puts the records of one
+//! server together, in order, and nothing here keeps state.
+//!
+//! Adding a format: write `NAME.rs` here, add `mod NAME;` and `&NAME::Format` below, and put
+//! samples into `samples/mail/NAME/`.
+
+use crate::logs::line::{Columns, Line, Outcome};
+
+pub mod batch;
+pub mod fact;
+pub mod sessions;
+
+pub use batch::FactBatch;
+pub use fact::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key};
+pub use sessions::{Assembler, Finished, Keep, Limits};
+
+/// Every mail format, in the order of recognition: the first that recognises a line has it.
+pub static FORMATS: &[&dyn MailFormat] = &[];
+
+/// One mail server's log format.
+pub trait MailFormat: Sync {
+    /// The module's name, the value of `--format`, the sample folder.
+    fn name(&self) -> &'static str;
+
+    /// The product, in a few words: `Postfix smtpd and postscreen (also Zimbra)`.
+    fn product(&self) -> &'static str;
+
+    /// Whether its log can show that a client's HELO was accepted when nothing else happened.
+    fn shows_helo(&self) -> ShowsHelo;
+
+    /// Whether this line is of the format, whatever it says: a cheap test on bytes that no other
+    /// product writes. Used for voting on a file and for routing line by line.
+    fn recognises(&self, line: &Line<'_>) -> bool;
+
+    /// Byte patterns of which every line that says something of a session contains at least one.
+    /// Searched for over whole blocks; none means that every line has to be read.
+    fn marks(&self) -> &'static [&'static [u8]];
+
+    /// Reads a header line that names columns, where the format has such lines; none for any
+    /// other line. A later header replaces an earlier one.
+    fn header(&self, _line: &[u8]) -> Option<Columns> {
+        None
+    }
+
+    /// Whether every command of every session is in the log, so that a session without HELO sent
+    /// none.
+    fn logs(&self) -> Logs {
+        Logs::Conclusions
+    }
+
+    /// Seconds of the log's own time without a line after which a session is given up as lost.
+    fn idle_seconds(&self) -> i64 {
+        3600
+    }
+
+    /// Reads one line that the format recognises (or that the user says is of this format).
+    /// Records go to `out`, which is not cleared here. [`Outcome::Event`] if there is at least one.
+    fn parse<'a>(
+        &self,
+        line: &Line<'a>,
+        columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Outcome;
+}
+
+/// How a server logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logs {
+    /// What it concluded; commands only now and then.
+    Conclusions,
+    /// Every command from the connection on.
+    Commands,
+}
+
+/// Whether a log can show an accepted HELO of a session that did nothing else; the texts are
+/// whole sentences for tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowsHelo {
+    /// In the default setting of current versions. What would show more.
+    Default(&'static str),
+    /// Only with a setting: which one.
+    WithSetting(&'static str),
+    /// With no usable setting: what to use instead.
+    Never(&'static str),
+}
+
+impl ShowsHelo {
+    /// The sentence for tickets.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Default(text) | Self::WithSetting(text) | Self::Never(text) => text,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Facts on their way from worker threads to session assembly. In: records of the lines of one
+//! block, their times already resolved to UTC. Out: a batch without references into the block:
+//! flat facts, one buffer of texts, the names of the servers that occur.
+//!
+//! Millions of them cross, so a fact is small and copied, and only a name that a line shows
+//! costs bytes.
+
+use std::net::IpAddr;
+
+use crate::logs::mail::FORMATS;
+use crate::logs::mail::fact::{Fact, MailRecord, Subject, fold, key};
+use crate::model::time::Timestamp;
+
+/// Longest text that is kept, in bytes; what a server logs of a HELO name or a user is shorter.
+const LONGEST_TEXT: usize = 512;
+
+/// A text in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Text {
+    at: u32,
+    length: u32,
+}
+
+/// A record in a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchFact {
+    /// Line within the block, from 0.
+    pub(super) line: u32,
+    /// Index into the batch's servers.
+    pub(super) server: u32,
+    /// Index into [`super::FORMATS`].
+    pub(super) format: u8,
+    /// The record's time.
+    pub(super) time: Option<Timestamp>,
+    /// Session or message, the format mixed in.
+    pub(super) subject: Subject,
+    pub(super) client: Option<IpAddr>,
+    pub(super) client_port: Option<u16>,
+    pub(super) local_ip: Option<IpAddr>,
+    pub(super) local_port: Option<u16>,
+    pub(super) fact: Fact<Text>,
+}
+
+/// The facts of one block of one input, in the order of its lines.
+#[derive(Debug, Clone, Default)]
+pub struct FactBatch {
+    facts: Vec<BatchFact>,
+    texts: Vec<u8>,
+    servers: Vec<Box<[u8]>>,
+    /// The format of the last record and the number that makes keys its own: its hashed name, so
+    /// that keys stay the same when the list grows.
+    salt: Option<(usize, u64)>,
+}
+
+impl FactBatch {
+    /// Adds a record. `format` is the format's index in [`super::FORMATS`], `line` the line
+    /// within the block from 0, `time` the record's time in UTC; `server` names the server where
+    /// the record does not.
+    pub fn add(
+        &mut self,
+        record: &MailRecord<'_>,
+        format: usize,
+        line: u32,
+        time: Option<Timestamp>,
+        server: &[u8],
+    ) {
+        let server = self.server_index(record.server.unwrap_or(server));
+        let salt = self.salt(format);
+        let texts = &mut self.texts;
+        let fact = BatchFact {
+            line,
+            server,
+            format: format as u8,
+            time,
+            subject: match record.subject {
+                Subject::Session(key) => Subject::Session(fold(key, salt)),
+                Subject::Message(key) => Subject::Message(fold(key, salt)),
+            },
+            client: record.client,
+            client_port: record.client_port,
+            local_ip: record.local_ip,
+            local_port: record.local_port,
+            fact: record.fact.map(|text| store(texts, text)).with_queues_of(salt),
+        };
+        self.facts.push(fact);
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.facts.clear();
+        self.texts.clear();
+        self.servers.clear();
+    }
+
+    /// Number of facts.
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Whether there is no fact.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// The facts, in order.
+    pub(super) fn facts(&self) -> &[BatchFact] {
+        &self.facts
+    }
+
+    /// The bytes of a text.
+    pub(super) fn text(&self, text: Text) -> &[u8] {
+        let start = text.at as usize;
+        let end = start.saturating_add(text.length as usize);
+        self.texts.get(start..end).unwrap_or_default()
+    }
+
+    /// The names of the servers, in the order of their first fact.
+    pub fn servers(&self) -> &[Box<[u8]>] {
+        &self.servers
+    }
+
+    fn salt(&mut self, format: usize) -> u64 {
+        match self.salt {
+            Some((known, salt)) if known == format => salt,
+            _ => {
+                let name = FORMATS.get(format).map_or("", |format| format.name());
+                let salt = key(&[name.as_bytes()]) | 1;
+                self.salt = Some((format, salt));
+                salt
+            }
+        }
+    }
+
+    /// Neighbouring lines mostly have one server, so the last is looked at first.
+    fn server_index(&mut self, name: &[u8]) -> u32 {
+        if let Some(last) = self.facts.last().map(|fact| fact.server)
+            && self.servers.get(last as usize).is_some_and(|known| **known == *name)
+        {
+            return last;
+        }
+        let found = self.servers.iter().position(|known| **known == *name);
+        let index = found.unwrap_or_else(|| {
+            self.servers.push(name.into());
+            self.servers.len() - 1
+        });
+        index as u32
+    }
+}
+
+fn store(texts: &mut Vec<u8>, text: &[u8]) -> Text {
+    let kept = text.get(..LONGEST_TEXT).unwrap_or(text);
+    let at = texts.len() as u32;
+    texts.extend_from_slice(kept);
+    Text { at, length: kept.len() as u32 }
+}
+
+impl Fact<Text> {
+    /// The queue ids within the fact made this format's own.
+    fn with_queues_of(self, salt: u64) -> Self {
+        match self {
+            Self::Announced { queue } => Self::Announced { queue: fold(queue, salt) },
+            Self::Queued { queue } => Self::Queued { queue: queue.map(|key| fold(key, salt)) },
+            Self::Renamed { queue } => Self::Renamed { queue: fold(queue, salt) },
+            Self::Delivery { next_hop, domain, queued_as } => {
+                let queued_as = queued_as.map(|key| fold(key, salt));
+                Self::Delivery { next_hop, domain, queued_as }
+            }
+            other => other,
+        }
+    }
+}
