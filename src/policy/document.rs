@@ -218,7 +218,7 @@ impl<'a> Section<'a> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a section",
         };
-        self.document.error(span, format!("{key} is {got}; expected {needed}"))
+        self.document.error(span, format!("{} is {got}; expected {needed}", shown_key(key)))
     }
 }
 
@@ -228,8 +228,9 @@ impl<T: Copy> Found<'_, T> {
         &self,
         check: impl FnOnce(T) -> std::result::Result<R, String>,
     ) -> Result<R> {
-        check(self.value)
-            .map_err(|message| self.document.error(&self.span, format!("{}: {message}", self.key)))
+        check(self.value).map_err(|message| {
+            self.document.error(&self.span, format!("{}: {message}", shown_key(&self.key)))
+        })
     }
 }
 
@@ -256,6 +257,12 @@ fn as_text<'a>(value: &'a DeValue<'a>) -> Option<&'a str> {
         DeValue::String(text) => Some(text.as_ref()),
         _ => None,
     }
+}
+
+/// A key as messages show it: quoted unless it is a plain word.
+fn shown_key(key: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if key.bytes().all(plain) { key.to_owned() } else { format!("{key:?}") }
 }
 
 /// A foreign message without line breaks, its blanks single.

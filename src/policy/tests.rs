@@ -244,6 +244,24 @@ fn every_error_is_one_line_with_its_place() {
 }
 
 #[test]
+fn a_key_cannot_break_the_line() {
+    let error = parse("[verdicts]\n\"a\\nb\" = \"x\"").unwrap_err();
+    let expected = "line 2: \"a\\nb\": unknown verdict \"x\"; expected one of allow, deny";
+    assert_eq!(error.to_string(), format!("/etc/ht/policy.toml: {expected}"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_damage_is_told_in_one_line(at in 0..WHOLE.len(), with in ".{0,4}", cut in 0..9usize) {
+        let head: String = WHOLE.chars().take(at).collect();
+        let tail: String = WHOLE.chars().skip(at + cut).collect();
+        if let Err(error) = parse(&format!("{head}{with}{tail}")) {
+            assert!(!error.to_string().contains(char::is_control), "{error}");
+        }
+    }
+}
+
+#[test]
 fn the_starter_is_a_valid_policy_in_both_forms() {
     let policy = parse(STARTER).unwrap();
     assert_eq!(policy.priority, DuePlan::default());

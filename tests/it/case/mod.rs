@@ -90,4 +90,7 @@ fn a_case_is_laid_out_as_files() {
         assert!(folder.path().join(path).is_file(), "{path}");
     }
     assert!(chrono::DateTime::parse_from_rfc3339(&case.now).is_ok());
+    let policy = folder.path().join("policy.toml");
+    let policy = helotriage::policy::read_policy(&policy, &[]).unwrap();
+    assert_eq!(policy.verdicts.len(), 2);
 }
