@@ -33,6 +33,8 @@ pub fn open(raw: &[u8]) -> Line<'_> {
 fn open_one<'a>(raw: &'a [u8], text: &'a [u8]) -> Option<Line<'a>> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
     let after_pri = skip_pri(text);
+    // Cisco's EMBLEM style: `<166>:Nov  2 10:00:00 UTC: %ASA-...`.
+    let after_pri = after_pri.strip_prefix(b":").unwrap_or(after_pri);
     if let Some(line) = after_pri.strip_prefix(b"1 ").and_then(|t| open_rfc5424(raw, t)) {
         return Some(line);
     }
@@ -245,6 +247,7 @@ mod tests {
             ("Nov  2 10:00:00 filterlog[722]: 5,,,1", "T - filterlog 722 5,,,1"),
             ("Nov 02 2026 10:00:00: %ASA-6-302013: Built", "T - %ASA-6-302013 - Built"),
             ("Nov 02 2026 10:00:00 fw : %ASA-6-302013: Built", "T fw %ASA-6-302013 - Built"),
+            ("<166>:Nov  2 10:00:00 UTC: %ASA-6-302013: Built", "T - %ASA-6-302013 - Built"),
             ("<14>Nov  2 10:00:00 pa-1 1,2026/11/02 10:00:00", "T pa-1 - - 1,2026/11/02 10:00:00"),
             ("Nov  2 10:00:00 relay Nov  2 09:59:59 fw app: x", "T fw app - x"),
             ("[  133.92] Inbound IN=eth1", "- - - - [  133.92] Inbound IN=eth1"),

@@ -6,6 +6,7 @@
 //! into `samples/firewall/NAME/*.log`, write `expected.jsonl` beside them with
 //! `UPDATE_SAMPLES=1 cargo test samples_give`, and review it line by line.
 
+mod cisco_asa;
 mod ends;
 mod fortigate;
 mod netfilter;
@@ -23,8 +24,13 @@ use crate::model::flow::{Action, Answer, Flow, Host, Packet};
 use crate::model::net::Endpoint;
 
 /// Every firewall format, in the order of recognition: the first that recognises a line has it.
-pub static FORMATS: &[&dyn FirewallFormat] =
-    &[&fortigate::Format, &panos::Format, &netfilter::Format];
+#[rustfmt::skip] // One a line.
+pub static FORMATS: &[&dyn FirewallFormat] = &[
+    &cisco_asa::Format,
+    &fortigate::Format,
+    &panos::Format,
+    &netfilter::Format,
+];
 
 /// One firewall product's log format.
 pub trait FirewallFormat: Sync {
@@ -204,6 +210,11 @@ impl Join {
         let mut hasher = DefaultHasher::new();
         facts.hash(&mut hasher);
         Self { key: hasher.finish(), rule }
+    }
+
+    /// A join by the two ends of a connection.
+    pub fn of_ends(rule: JoinRule, src: (HostText<'_>, u16), dst: (HostText<'_>, u16)) -> Self {
+        Self::new(rule, (src, dst))
     }
 }
 
