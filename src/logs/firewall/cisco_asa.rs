@@ -10,6 +10,7 @@
 //! 419xxx, 434xxx, 507003) to a connection that is told elsewhere.
 
 use crate::logs::fields::{after, before, split_once};
+use crate::logs::firewall::ends::{Parsed, conclude};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, HostText, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::model::flow::{Action, Answer, Packet};
@@ -70,14 +71,7 @@ impl FirewallFormat for Format {
         out: &mut Vec<FlowRecord<'a>>,
     ) -> Outcome {
         let Some(message) = Message::find(line) else { return Outcome::Ignored };
-        match parse_message(line, &message) {
-            Ok(Some(record)) => {
-                out.push(record);
-                Outcome::Event
-            }
-            Ok(None) => Outcome::Ignored,
-            Err(reject) => Outcome::Rejected(reject),
-        }
+        conclude(parse_message(line, &message), out)
     }
 }
 
@@ -120,8 +114,6 @@ impl<'a> Message<'a> {
         (430_001..=430_005).contains(&self.id)
     }
 }
-
-type Parsed<'a> = Result<Option<FlowRecord<'a>>, Reject>;
 
 fn parse_message<'a>(line: &Line<'a>, message: &Message<'a>) -> Parsed<'a> {
     let text = message.text;

@@ -11,10 +11,11 @@
 
 use crate::logs::clock::LogTime;
 use crate::logs::fields::{after, before};
-use crate::logs::firewall::{FirewallFormat, FlowRecord, HostText, Join, JoinRule, Shows};
-use crate::logs::line::{Columns, Line, Outcome, Reject};
+use crate::logs::firewall::ends::{Parsed, conclude, end};
+use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
+use crate::logs::line::{Columns, Line, Outcome};
 use crate::model::flow::{Action, Packet};
-use crate::model::net::{parse_decimal, parse_ip, parse_port};
+use crate::model::net::parse_decimal;
 use memchr::memmem;
 
 /// Linux netfilter.
@@ -49,14 +50,7 @@ impl FirewallFormat for Format {
         _columns: &Columns,
         out: &mut Vec<FlowRecord<'a>>,
     ) -> Outcome {
-        match parse_packet(line) {
-            Ok(Some(record)) => {
-                out.push(record);
-                Outcome::Event
-            }
-            Ok(None) => Outcome::Ignored,
-            Err(reject) => Outcome::Rejected(reject),
-        }
+        conclude(parse_packet(line), out)
     }
 }
 
@@ -72,7 +66,7 @@ fn is_kernel_tag(line: &Line<'_>) -> bool {
     }
 }
 
-fn parse_packet<'a>(line: &Line<'a>) -> Result<Option<FlowRecord<'a>>, Reject> {
+fn parse_packet<'a>(line: &Line<'a>) -> Parsed<'a> {
     let text = if line.pid.is_some() { line.body } else { line.from_tag() };
     let (text, count) = unwrap_repetition(text);
     let (head, packet) = split_prefix(text);
@@ -80,10 +74,8 @@ fn parse_packet<'a>(line: &Line<'a>) -> Result<Option<FlowRecord<'a>>, Reject> {
     if !matches!(packet.protocol, b"TCP" | b"tcp" | b"6") || packet.part == Part::Piece {
         return Ok(None);
     }
-    let ip = |text, field| parse_ip(text).ok_or(Reject::new(field, "an IP address"));
-    let port = |text, field| parse_port(text).ok_or(Reject::new(field, "a port from 0 to 65535"));
-    let src = (HostText::Ip(ip(packet.src, "SRC")?), port(packet.spt, "SPT")?);
-    let dst = (HostText::Ip(ip(packet.dst, "DST")?), port(packet.dpt, "DPT")?);
+    let src = end((Some(packet.src), "SRC"), (Some(packet.spt), "SPT"))?;
+    let dst = end((Some(packet.dst), "DST"), (Some(packet.dpt), "DPT"))?;
     let (own_time, prefix) = split_own_head(head);
     let verdict = action_of(prefix);
     let mut record = FlowRecord::new(line, verdict, src, dst);
