@@ -89,6 +89,19 @@ pub enum SetAside {
     NotSmtp,
     /// Port 0 names no service.
     NoPort,
+    /// UDP or ICMP: no SMTP server's port.
+    NotTcp,
+}
+
+impl SetAside {
+    /// The reason in the run's account.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotSmtp => "family and name are not SMTP",
+            Self::NoPort => "port 0",
+            Self::NotTcp => "not TCP",
+        }
+    }
 }
 
 /// One `ReportHost` of one export, with its catalogue findings.
@@ -127,8 +140,47 @@ pub struct Scan {
     pub name: String,
     /// Hosts in the order of the file; one without findings is kept too (it was scanned).
     pub hosts: Vec<ScannedHost>,
-    /// Plugin ids that the export's policy enabled (`plugin_set`), where it says so, sorted.
+    /// Which of the plugins that are looked for the export's policy enabled (`plugin_set`), where
+    /// it says so, sorted.
     pub plugin_set: Option<Vec<u32>>,
     /// Whether the export ended early and only its complete hosts were kept.
     pub truncated: bool,
+    /// What was read, and what could not be used.
+    pub tally: ScanTally,
+}
+
+/// The account of one export: what was read, set aside, rejected and replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanTally {
+    /// Bytes of the decompressed export.
+    pub bytes: u64,
+    /// `ReportItem`s of every plugin.
+    pub items: u64,
+    /// Findings of catalogue plugins, those set aside included.
+    pub findings: u64,
+    /// Findings that are no target, whatever the reason.
+    pub set_aside: u64,
+    /// Items that could not be read.
+    pub rejected: u64,
+    /// The first 20 of them.
+    pub rejects: Vec<RejectedItem>,
+    /// Bytes that are no UTF-8 and control characters, replaced by U+FFFD in what is kept.
+    pub replaced: u64,
+    /// Hosts whose times are written without a zone that anything in the export tells: read as UTC.
+    pub zones_guessed: u64,
+    /// Hosts without a readable time.
+    pub untimed: u64,
+    /// Hosts whose `host-fqdns` is no JSON list.
+    pub broken_fqdns: u64,
+    /// Hosts that were incomplete where the export ended, and are not kept.
+    pub hosts_cut: u64,
+}
+
+/// A `ReportItem` that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedItem {
+    /// Byte offset of the item in the decompressed export, from 0.
+    pub offset: u64,
+    /// What it lacks.
+    pub reason: &'static str,
 }

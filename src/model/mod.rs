@@ -4,6 +4,7 @@ pub mod net;
 pub mod text;
 pub mod time;
 pub mod finding;
+pub mod target;
 pub mod flow;
 pub mod session;
 pub mod citation;
