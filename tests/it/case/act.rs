@@ -4,12 +4,13 @@
 //! Events of one source on one target lie on different days, so that no two of them can be taken
 //! for one another, and reaches lie clearly within or beyond the 30 days of "stale".
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::build::{MOODS, Mood, SPAN};
 use super::cisco_asa::Server;
+use super::mailer::Visit;
 use super::netfilter::{Packet, Word};
-use super::postfix::{Deed, Hop, Message, Service};
+use super::postfix::{Deed, Hop, Message};
 use super::rng::Rng;
 use super::stamp::{DAY, HOUR, Seconds};
 use super::truth::{Auth, Book, Helo, MadeSession};
@@ -265,12 +266,9 @@ fn server(world: &World, at: At) -> Server {
     Server { real, real_port: at.port, mapped, mapped_port: at.port }
 }
 
-fn service(port: u16) -> Service {
-    match port {
-        587 => Service::Submission,
-        465 => Service::Smtps,
-        _ => Service::Smtp,
-    }
+fn visit(world: &World, at: At, time: Seconds) -> Visit {
+    let local = SocketAddr::new(server(world, at).real, at.port);
+    Visit { time, client: at.client, local }
 }
 
 fn session(world: &mut World, rng: &mut Rng, at: At, time: Seconds) {
@@ -291,8 +289,9 @@ fn session(world: &mut World, rng: &mut Rng, at: At, time: Seconds) {
     } else {
         rng.pick(&[Deed::Connect, Deed::Helo, Deed::Helo, Deed::HeloRefused, Deed::RelayDenied])
     };
+    let visit = visit(world, at, time);
     let log = world.mail_logs.get_mut(&at.asset).unwrap();
-    let end = log.session(rng, time, service(at.port), at.client, deed);
+    let end = log.session(rng, visit, deed);
     let helo = match deed {
         Deed::Connect => Helo::None,
         Deed::HeloRefused | Deed::HeloSyntax => Helo::Rejected,
@@ -305,19 +304,21 @@ fn session(world: &mut World, rng: &mut Rng, at: At, time: Seconds) {
 }
 
 fn mail(world: &mut World, rng: &mut Rng, at: At, time: Seconds) {
+    let visit = visit(world, at, time);
     let user = rng.chance(35).then_some("alice");
     if user.is_some() && rng.chance(30) {
         let log = world.mail_logs.get_mut(&at.asset).unwrap();
-        let end = log.session(rng, time, service(at.port), at.client, Deed::AuthOnly);
+        let end = log.session(rng, visit, Deed::AuthOnly);
         let (helo, auth) = (Helo::Accepted, Auth::Ok);
         let made = MadeSession { start: time, end, helo, auth, queued: false, relayed: false };
         book(world, at).sessions.push(made);
         return;
     }
     let messages: Vec<Message> = (0..=rng.below(2)).map(|_| message(rng)).collect();
-    let relayed = messages.iter().any(|m| is_relaying(world, at, m));
+    let log = &world.mail_logs[&at.asset];
+    let relayed = log.shows_deliveries() && messages.iter().any(|m| is_relaying(world, at, m));
     let log = world.mail_logs.get_mut(&at.asset).unwrap();
-    let end = log.mail(rng, time, service(at.port), at.client, user, &messages);
+    let end = log.mail(rng, visit, user, &messages);
     let auth = if user.is_some() { Auth::Ok } else { Auth::None };
     let made = MadeSession { start: time, end, helo: Helo::Accepted, auth, queued: true, relayed };
     book(world, at).sessions.push(made);
@@ -363,8 +364,9 @@ fn scanner(world: &mut World, rng: &mut Rng, asset: usize, port: u16, mood: Mood
     let at = At { asset, port, client: world.networks.export_scanner };
     let time = world.scan_time + 60 * asset as Seconds;
     permitted(world, rng, at, time);
+    let visit = visit(world, at, time);
     if let Some(log) = world.mail_logs.get_mut(&asset) {
-        let end = log.session(rng, time, service(port), at.client, Deed::Helo);
+        let end = log.session(rng, visit, Deed::Helo);
         let (helo, auth) = (Helo::Accepted, Auth::None);
         let made = MadeSession { start: time, end, helo, auth, queued: false, relayed: false };
         book(world, at).sessions.push(made);
@@ -383,7 +385,8 @@ fn frame(world: &mut World, rng: &mut Rng) {
     for (index, log) in &mut world.mail_logs {
         let mail = world.assets[*index].mail.unwrap();
         for time in [mail.from, mail.to - 120] {
-            log.session(rng, time, Service::Smtp, monitor, Deed::Helo);
+            let local = SocketAddr::new(world.assets[*index].real, 25);
+            log.session(rng, Visit { time, client: monitor, local }, Deed::Helo);
         }
         log.noise(mail.from + 7 * HOUR, "198.51.100.66".parse().unwrap());
     }

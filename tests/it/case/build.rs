@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use chrono_tz::Tz;
 
 use super::cisco_asa::CiscoAsa;
+use super::exchange::Exchange;
+use super::mailer::Mailer;
 use super::netfilter::Netfilter;
 use super::postfix::Postfix;
 use super::rng::Rng;
@@ -120,10 +122,15 @@ fn cisco_style(rng: &mut Rng) -> Style {
     rng.pick(&[Style::Rfc3164(zone), Style::IsoZulu, Style::CiscoYear(zone)])
 }
 
-fn mail_log(rng: &mut Rng, asset: &Asset, mail: MailLog) -> Postfix {
+fn mail_log(rng: &mut Rng, asset: &Asset, mail: MailLog) -> Mailer {
     let style = syslog_style(rng);
     let long_ids = rng.chance(30);
-    Postfix::new(asset.log_name.clone(), style, mail.shows_helo, long_ids)
+    // Exchange's log names the machine's own address: scan or policy must know it.
+    if mail.shows_helo && asset.known.contains(&asset.real) && rng.chance(20) {
+        let name = if asset.alias { &asset.log_name } else { &asset.short };
+        return Mailer::Exchange(Exchange::new(name.to_uppercase()));
+    }
+    Mailer::Postfix(Postfix::new(asset.log_name.clone(), style, mail.shows_helo, long_ids))
 }
 
 fn asset(rng: &mut Rng, index: usize, role: usize, mood: Mood, span: (Seconds, Seconds)) -> Asset {

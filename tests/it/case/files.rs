@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use chrono_tz::Tz;
 
+use super::mailer::Mailer;
 use super::postfix::{Deed, Postfix, Service};
 use super::rng::Rng;
 use super::stamp::{HOUR, Seconds, file_text};
@@ -31,18 +32,28 @@ pub(crate) fn lay_out(world: &World, rng: &mut Rng) -> Files {
     }
     for (index, log) in &world.mail_logs {
         let asset = &world.assets[*index];
-        files.extend(mail_files(log, asset, rng));
+        files.extend(match log {
+            Mailer::Postfix(log) => postfix_files(log, asset, rng),
+            Mailer::Exchange(_) => vec![(format!("mail/{}.LOG", asset.short), whole_text(log))],
+        });
         let pattern = format!("mail/{}.*", asset.short);
-        zones.extend(log.style.unsaid_zone().map(|zone| (pattern, zone)));
+        zones.extend(log.unsaid_zone().map(|zone| (pattern, zone)));
     }
     files.push(unscanned(world, rng));
     files.push(("policy.toml".to_owned(), policy(world, &zones).into_bytes()));
     files
 }
 
-/// One server's log: whole; rotated in the middle of a session; or with a second file that repeats
+/// A log as one file.
+fn whole_text(log: &Mailer) -> Vec<u8> {
+    let mut text = log.head().as_bytes().to_vec();
+    text.extend(file_text(log.log().sorted().into_iter().map(|(_, line)| line)));
+    text
+}
+
+/// A Postfix server's log: whole; rotated in the middle of a session; or with a second file that repeats
 /// some of its lines among others, as Debian's syslog does.
-fn mail_files(log: &Postfix, asset: &Asset, rng: &mut Rng) -> Files {
+fn postfix_files(log: &Postfix, asset: &Asset, rng: &mut Rng) -> Files {
     let lines = log.log.sorted();
     let path = format!("mail/{}.log", asset.short);
     let whole = || file_text(lines.iter().map(|(_, line)| *line));

@@ -7,7 +7,9 @@
 mod act;
 mod build;
 mod cisco_asa;
+mod exchange;
 mod files;
+mod mailer;
 mod nessus;
 mod netfilter;
 mod postfix;

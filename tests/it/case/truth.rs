@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::stamp::{DAY, Seconds};
-use super::world::{Asset, Role, World};
+use super::stamp::{DAY, Seconds, Style};
+use super::world::{Asset, Role, Target, World};
 
 /// What the mail server did with HELO in one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +75,10 @@ pub(crate) fn expected_rows(world: &World) -> BTreeMap<String, Row> {
     for (index, asset) in world.assets.iter().enumerate() {
         for target in &asset.targets {
             let ledger = world.ledgers.get(&(index, target.port)).cloned().unwrap_or_default();
-            let judged = Judged::new(world, asset, target.port, target.relay_plugin, &ledger);
+            let judged = Judged::new(world, asset, target, &ledger);
             if judged.verdict() != "quiet" || target.relay_plugin {
                 let id = format!("helo-{}-{}", asset.key(), target.port);
-                rows.insert(id, judged.row());
+                rows.insert(id, judged.row(target.scan_helo()));
             }
         }
     }
@@ -97,13 +97,7 @@ struct Judged<'a> {
 type Rule = (&'static str, usize, u8);
 
 impl<'a> Judged<'a> {
-    fn new(
-        world: &'a World,
-        asset: &'a Asset,
-        port: u16,
-        relay_plugin: bool,
-        ledger: &'a Ledger,
-    ) -> Self {
+    fn new(world: &'a World, asset: &'a Asset, target: &Target, ledger: &'a Ledger) -> Self {
         let decided = |book: &Book| {
             !book.permitted.is_empty() || !book.denied.is_empty() || !book.devices.is_empty()
         };
@@ -111,10 +105,10 @@ impl<'a> Judged<'a> {
             asset.mail.is_some() || asset.covered_by_policy || ledger.values().any(decided);
         let unexpected = ledger
             .iter()
-            .map(|(ip, book)| (class(world, asset, port, *ip, book), book))
+            .map(|(ip, book)| (class(world, asset, target.port, *ip, book), book))
             .filter(|(class, _)| *class != Class::Expected)
             .collect();
-        Self { world, asset, relay_plugin, covered, unexpected }
+        Self { world, asset, relay_plugin: target.relay_plugin, covered, unexpected }
     }
 
     fn sum(&self, count: impl Fn(&Book) -> u64) -> u64 {
@@ -139,11 +133,14 @@ impl<'a> Judged<'a> {
         }
     }
 
-    fn row(&self) -> Row {
+    fn row(&self, scan_helo: &str) -> Row {
         let (rule, band) = self.rule_and_band();
         let external = self.unexpected.iter().filter(|(class, _)| *class == Class::External);
         let count = |n: u64| n.to_string();
+        let first = self.unexpected.iter().filter_map(|(_, book)| book.first()).min();
         Row::from([
+            ("scan_helo", scan_helo.to_owned()),
+            ("first_seen", first.map(|t| Style::IsoZulu.text(t)).unwrap_or_default()),
             ("verdict", self.verdict().to_owned()),
             ("priority", format!("P{band}")),
             ("rule", rule.to_owned()),
@@ -239,6 +236,11 @@ impl Book {
 
     fn reached(&self) -> bool {
         !self.permitted.is_empty() || !self.sessions.is_empty()
+    }
+
+    fn first(&self) -> Option<Seconds> {
+        let flows = self.permitted.iter().chain(&self.denied).chain(&self.unknown).copied();
+        flows.chain(self.sessions.iter().map(|s| s.start)).min()
     }
 
     fn last_reach(&self) -> Option<Seconds> {

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::cisco_asa::CiscoAsa;
+use super::mailer::Mailer;
 use super::netfilter::Netfilter;
-use super::postfix::Postfix;
 use super::stamp::Seconds;
 use super::truth::Ledger;
 
@@ -96,6 +96,18 @@ pub(crate) struct Target {
     pub(crate) relay_plugin: bool,
     /// Which mix of plugins the export shows.
     pub(crate) mix: u64,
+}
+
+impl Target {
+    /// What the scan's items say of HELO: accepted wins.
+    pub(crate) fn scan_helo(&self) -> &'static str {
+        let relay_accepts = self.relay_plugin && self.mix % 3 != 1;
+        match self.mix {
+            1 if !relay_accepts => "refused",
+            2 if !relay_accepts => "unknown",
+            _ => "accepted",
+        }
+    }
 }
 
 /// How an asset's mail log is written.
@@ -198,5 +210,5 @@ pub(crate) struct World {
     pub(crate) ufw: Netfilter,
     pub(crate) custom: Netfilter,
     /// One mail log for each asset that has one.
-    pub(crate) mail_logs: BTreeMap<usize, Postfix>,
+    pub(crate) mail_logs: BTreeMap<usize, Mailer>,
 }
