@@ -11,5 +11,6 @@ pub mod line;
 pub mod fields;
 pub mod envelope;
 pub mod firewall;
+pub mod join;
 pub mod mail;
 pub mod inspect;

@@ -12,7 +12,7 @@ mod fortigate;
 mod netfilter;
 mod panos;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -222,14 +222,22 @@ impl Join {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JoinRule {
     /// This record knows which end is the client; a later [`JoinRule::AsBuilt`] of the key, and
-    /// with the same pair of ends, takes its order from here.
+    /// with the same pair of ends, takes its order from here. Where a [`JoinRule::Once`] by its
+    /// ends ([`Join::of_ends`]) was told before, it is a duplicate itself.
     Orients,
     /// The line does not say which end is the client: as the earlier record of the key has it,
     /// else as the parser guessed.
     AsBuilt,
-    /// A second record of the same key and action within this many seconds is the same event
-    /// told again: a duplicate.
+    /// A second record of the same key and action within this many seconds of the last is the
+    /// same event told again: a duplicate.
     Once {
+        /// Seconds.
+        within: u32,
+    },
+    /// The key is one packet's, which may be told with a verdict and without: a record of unknown
+    /// action within this many seconds of one that knows is a duplicate. Records of one action
+    /// are not (a packet's retransmission may share its key).
+    Verdict {
         /// Seconds.
         within: u32,
     },

@@ -88,13 +88,14 @@ fn parse_packet<'a>(line: &Line<'a>) -> Parsed<'a> {
 }
 
 /// UFW at `logging medium` and above writes `[UFW AUDIT]` beside the verdict's line of the same
-/// packet, microseconds apart; the IP identification tells that it is the same one.
+/// packet, microseconds apart, with the same IP identification. It mostly comes first and then
+/// stands as a source seen without a verdict, which the verdict's line says too.
 fn twin_of(prefix: &[u8], packet: &PacketWords<'_>) -> Option<Join> {
     if !prefix.starts_with(b"[UFW ") || packet.id.is_empty() {
         return None;
     }
     let facts = (packet.src, packet.dst, packet.spt, packet.dpt, packet.id, packet.flags.0);
-    Some(Join::new(JoinRule::Once { within: 1 }, facts))
+    Some(Join::new(JoinRule::Verdict { within: 1 }, facts))
 }
 
 /// rsyslog's `message repeated 3 times: [ ... ]`: the original message and how often.
