@@ -15,7 +15,7 @@
 use memchr::memmem;
 
 use crate::logs::clock::LogTime;
-use crate::logs::fields::{Pairs, pairs};
+use crate::logs::fields::{Pairs, pairs, until_any};
 use crate::logs::firewall::ends::{Parsed, conclude, end, other_end};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
@@ -46,7 +46,10 @@ impl FirewallFormat for Format {
     fn recognises(&self, line: &Line<'_>) -> bool {
         const KINDS: [&[u8]; 4] = [b"traffic", b"utm", b"event", b"anomaly"];
         const MARKS: [&[u8]; 4] = [b"logid", b"log_id", b"devid", b"device_id"];
-        if memmem::find(line.body, b"type=").is_none() {
+        // Other programs may quote such text; here the whole message is pairs.
+        let first = until_any(line.body, b"= ");
+        let starts_with_pair = line.body.get(first.len()) == Some(&b'=');
+        if !starts_with_pair || memmem::find(line.body, b"type=").is_none() {
             return false;
         }
         let (mut kind, mut mark) = (false, false);

@@ -6,11 +6,13 @@
 //! into `samples/firewall/NAME/*.log`, write `expected.jsonl` beside them with
 //! `UPDATE_SAMPLES=1 cargo test samples_give`, and review it line by line.
 
+mod checkpoint;
 mod cisco_asa;
 mod ends;
 mod fortigate;
 mod netfilter;
 mod panos;
+mod sophos_xg;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -27,6 +29,8 @@ use crate::model::net::Endpoint;
 #[rustfmt::skip] // One a line.
 pub static FORMATS: &[&dyn FirewallFormat] = &[
     &cisco_asa::Format,
+    &checkpoint::Format,
+    &sophos_xg::Format,
     &fortigate::Format,
     &panos::Format,
     &netfilter::Format,
