@@ -8,6 +8,7 @@
 
 mod checkpoint;
 mod cisco_asa;
+mod cisco_ftd;
 mod ends;
 mod fortigate;
 mod netfilter;
@@ -29,6 +30,7 @@ use crate::model::net::Endpoint;
 #[rustfmt::skip] // One a line.
 pub static FORMATS: &[&dyn FirewallFormat] = &[
     &cisco_asa::Format,
+    &cisco_ftd::Format,
     &checkpoint::Format,
     &sophos_xg::Format,
     &fortigate::Format,
