@@ -135,10 +135,11 @@ impl Joiner {
 }
 
 impl Seen {
-    /// Whether an event of that time is this one; lines may be slightly out of order.
+    /// Whether an event of that time is this one; lines may be slightly out of order. Less than,
+    /// so that one second means the same second where logs have no fractions.
     fn covers(self, time: Option<Timestamp>) -> bool {
         let apart = time.map(|time| time.0.abs_diff(self.time.0));
-        apart.is_some_and(|apart| apart <= u64::from(self.within) * SECOND.unsigned_abs())
+        apart.is_some_and(|apart| apart < u64::from(self.within) * SECOND.unsigned_abs())
     }
 }
 

@@ -10,6 +10,7 @@ mod checkpoint;
 mod cisco_asa;
 mod cisco_ftd;
 mod ends;
+mod filterlog;
 mod fortigate;
 mod netfilter;
 mod panos;
@@ -35,6 +36,7 @@ pub static FORMATS: &[&dyn FirewallFormat] = &[
     &sophos_xg::Format,
     &fortigate::Format,
     &panos::Format,
+    &filterlog::Format,
     &netfilter::Format,
 ];
 
@@ -234,14 +236,14 @@ pub enum JoinRule {
     /// The line does not say which end is the client: as the earlier record of the key has it,
     /// else as the parser guessed.
     AsBuilt,
-    /// A second record of the same key and action within this many seconds of the last is the
-    /// same event told again: a duplicate.
+    /// A second record of the same key and action less than this many seconds from the last is
+    /// the same event told again: a duplicate.
     Once {
         /// Seconds.
         within: u32,
     },
     /// The key is one packet's, which may be told with a verdict and without: a record of unknown
-    /// action within this many seconds of one that knows is a duplicate. Records of one action
+    /// action less than this many seconds from one that knows is a duplicate. Records of one action
     /// are not (a packet's retransmission may share its key).
     Verdict {
         /// Seconds.
