@@ -7,7 +7,9 @@
 
 use memchr::{memchr, memmem};
 
-use crate::scan::markup::{NAME, NAME_START, Stop, fault, is, is_space, run, shown};
+use crate::scan::markup::{
+    NAME, NAME_START, SPACE, Stop, attribute, fault, is, is_space, run, shown,
+};
 
 /// What `<!` begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,11 +105,38 @@ pub(super) fn instruction(bytes: &[u8], at: usize) -> Result<(Instruction, usize
     if !target.eq_ignore_ascii_case(b"xml") {
         return Ok((Instruction::Other, after));
     }
-    if target != b"xml" || memmem::find(body, b"version").is_none() {
+    if target != b"xml" || !is_declaration(bytes, from.saturating_add(target.len()), end) {
         let found = shown(bytes, at);
         return fault(at, format!("found {found}; expected <?xml version=\"1.0\" ?>"));
     }
     Ok((Instruction::Declaration, after))
+}
+
+/// XML 1.0, 2.8: `version`, then `encoding` and `standalone` if at all, in this order.
+fn is_declaration(bytes: &[u8], from: usize, end: usize) -> bool {
+    let mut left: &[&[u8]] = &[b"version", b"encoding", b"standalone"];
+    let (mut at, mut version) = (from, false);
+    while run(bytes, at, SPACE) < end {
+        let next = run(bytes, at, SPACE);
+        let Some(Ok(found)) = (next > at).then(|| attribute(bytes, next)) else { return false };
+        let name = bytes.get(found.name).unwrap_or_default();
+        let value = bytes.get(found.value.clone()).unwrap_or_default();
+        let Some(place) = left.iter().position(|known| *known == name) else { return false };
+        left = left.get(place.saturating_add(1)..).unwrap_or_default();
+        version |= name == b"version";
+        let right = match name {
+            b"version" => {
+                value.strip_prefix(b"1.").is_some_and(|n| n.iter().all(u8::is_ascii_digit))
+            }
+            b"encoding" => value.first().is_some_and(u8::is_ascii_alphabetic),
+            _ => matches!(value, b"yes" | b"no"),
+        };
+        if !right || found.value.end >= end {
+            return false;
+        }
+        at = found.value.end.saturating_add(1);
+    }
+    version
 }
 
 #[cfg(test)]
@@ -151,6 +180,12 @@ mod tests {
                 "<?XML version='1'?>",
                 "0: found \"<?XML version='1'?>\"; expected <?xml version=\"1.0\" ?>",
             ),
+            ("<?xml version='1.0' encoding=\"UTF-8\" standalone='no' ?>", "Declaration 55"),
+            (
+                "<?xml encoding='UTF-8'?>",
+                "0: found \"<?xml encoding='UTF-8'?>\"; expected <?xml version=\"1.0\" ?>",
+            ),
+            ("<?xml?>", "0: found \"<?xml?>\"; expected <?xml version=\"1.0\" ?>"),
             ("<?xml ", "Incomplete"),
         ];
         for (input, expected) in cases {

@@ -82,7 +82,10 @@ impl<'r> Chunks<'r> {
         if let Some(start) = buffer.get_mut(..kept) {
             start.copy_from_slice(&self.leftover);
         }
-        let filled = kept.saturating_add(self.fill(buffer.get_mut(kept..).unwrap_or_default()));
+        let room = buffer.get_mut(kept..).unwrap_or_default();
+        let (read, failure) = fill(self.input, room);
+        self.failure = self.failure.take().or(failure);
+        let filled = kept.saturating_add(read);
         let text = buffer.get(..filled).unwrap_or_default();
         self.finished = filled < buffer.len();
         let (cut, ending) = if self.finished { (filled, Ending::Eof) } else { cut(text) };
@@ -92,30 +95,6 @@ impl<'r> Chunks<'r> {
         let offset = self.offset;
         self.offset = offset.saturating_add(cut as u64);
         Chunk { buffer, filled: cut, offset, ending, guess }
-    }
-
-    fn fill(&mut self, room: &mut [u8]) -> usize {
-        let mut counted = Counted { input: self.input, count: 0 };
-        if let Err(error) = fill(&mut counted, room) {
-            let count = counted.count;
-            self.failure = Some(error);
-            return count;
-        }
-        counted.count
-    }
-}
-
-/// Counts what is read, so that bytes before a failure are not lost.
-struct Counted<'a> {
-    input: &'a mut (dyn Read + Send),
-    count: usize,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.count = self.count.saturating_add(count);
-        Ok(count)
     }
 }
 

@@ -24,6 +24,8 @@ enum Encoding {
 /// An export as UTF-8.
 pub(super) struct Decoder<'r> {
     input: &'r mut (dyn Read + Send),
+    /// Why the head could not be read whole, to be told behind it.
+    failure: Option<io::Error>,
     encoding: Encoding,
     /// Bytes read and not yet handed out: raw ones for UTF-8, else decoded ones.
     ready: Vec<u8>,
@@ -36,30 +38,21 @@ pub(super) struct Decoder<'r> {
 }
 
 impl<'r> Decoder<'r> {
-    /// Reads the head of the input and tells its encoding. The inner error names one that is not
-    /// read.
-    pub(super) fn open(input: &'r mut (dyn Read + Send)) -> io::Result<Result<Self, String>> {
+    /// Reads the head of the input and tells its encoding. The error names one that is not read.
+    pub(super) fn open(input: &'r mut (dyn Read + Send)) -> Result<Self, String> {
         let mut head = vec![0; HEAD];
-        let filled = fill(input, &mut head)?;
+        let (filled, failure) = fill(input, &mut head);
         head.truncate(filled);
-        Ok(tell(&head).map(|(encoding, skip)| {
-            let mut decoder = Self {
-                input,
-                encoding,
-                ready: Vec::new(),
-                taken: 0,
-                rest: Vec::new(),
-                block: Vec::new(),
-            };
-            let text = head.get(skip..).unwrap_or_default();
-            if encoding == Encoding::Utf8 {
-                decoder.ready = text.to_vec();
-            } else {
-                decoder.block = vec![0; BLOCK];
-                decoder.decode(text);
-            }
-            decoder
-        }))
+        let (encoding, skip) = tell(&head)?;
+        let (ready, rest, block) = (Vec::new(), Vec::new(), vec![0; BLOCK]);
+        let mut decoder = Self { input, failure, encoding, ready, taken: 0, rest, block };
+        let text = head.get(skip..).unwrap_or_default();
+        if encoding == Encoding::Utf8 {
+            decoder.ready = text.to_vec();
+        } else {
+            decoder.decode(text);
+        }
+        Ok(decoder)
     }
 
     /// Whether offsets in the text differ from offsets in the file.
@@ -118,6 +111,9 @@ impl Read for Decoder<'_> {
             if count > 0 || buffer.is_empty() {
                 return Ok(count);
             }
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
             if self.encoding == Encoding::Utf8 {
                 return self.input.read(buffer);
             }
@@ -138,18 +134,19 @@ impl Read for Decoder<'_> {
     }
 }
 
-/// Reads until the buffer is full or the input ends; how much was read.
-pub(super) fn fill(input: &mut (dyn Read + Send), buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads until the buffer is full or the input ends: how much was read, and why no more if the
+/// input failed.
+pub(super) fn fill(input: &mut (dyn Read + Send), buffer: &mut [u8]) -> (usize, Option<io::Error>) {
     let mut filled = 0usize;
     while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
         match input.read(room) {
             Ok(0) => break,
             Ok(count) => filled = filled.saturating_add(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return (filled, Some(error)),
         }
     }
-    Ok(filled)
+    (filled, None)
 }
 
 /// The encoding that the head of an export shows, and how many bytes its mark takes.
@@ -199,7 +196,7 @@ mod tests {
 
     fn decoded(bytes: &[u8], step: usize) -> Result<String, String> {
         let mut slow = Slow(bytes, step);
-        let mut decoder = Decoder::open(&mut slow).unwrap()?;
+        let mut decoder = Decoder::open(&mut slow)?;
         let mut text = String::new();
         decoder.read_to_string(&mut text).unwrap();
         Ok(text)

@@ -235,7 +235,7 @@ fn empty_end(bytes: &[u8], slash: usize) -> Result<(TagEnd, usize), Stop> {
 }
 
 /// One attribute, `at` the first byte of its name.
-fn attribute(bytes: &[u8], at: usize) -> Result<Attribute, Stop> {
+pub(super) fn attribute(bytes: &[u8], at: usize) -> Result<Attribute, Stop> {
     let name = at..run(bytes, at, NAME);
     let equals = skip_to(bytes, name.end, b'=', "expected = after the attribute's name")?;
     let open = run(bytes, equals.saturating_add(1), SPACE);

@@ -17,6 +17,8 @@ mod host;
 pub mod inspect;
 mod item;
 mod markup;
+#[cfg(test)]
+mod proofs;
 pub mod read;
 mod refusal;
 mod surroundings;

@@ -55,7 +55,8 @@ pub fn read_scan(
     read_in_chunks(input, path, input_index, options, CHUNK)
 }
 
-fn read_in_chunks(
+/// The same, in chunks of about `size` bytes.
+pub(super) fn read_in_chunks(
     input: &mut (dyn Read + Send),
     path: &Path,
     input_index: u32,
@@ -63,9 +64,7 @@ fn read_in_chunks(
     size: usize,
 ) -> Result<Scan> {
     let at_byte = |offset, message: String| Error::input(path, Place::Byte(offset), message);
-    let mut decoder = Decoder::open(input)
-        .map_err(|error| at_byte(0, unreadable(&error)))?
-        .map_err(|message| at_byte(0, message))?;
+    let mut decoder = Decoder::open(input).map_err(|message| at_byte(0, message))?;
     let recoded = decoder.recodes();
     let catalogue = Catalogue::new(&options.plugins);
     let scan = Scan { input: input_index, ..Scan::default() };
