@@ -14,3 +14,4 @@ pub mod firewall;
 pub mod join;
 pub mod mail;
 pub mod inspect;
+pub mod inspect_session;

@@ -12,9 +12,10 @@ mod server;
 
 use ahash::AHashMap;
 
+use crate::logs::fields;
 use crate::logs::mail::batch::FactBatch;
 use crate::model::session::Session;
-use open::{At, lossy};
+use open::At;
 use seen::Seen;
 use server::{ServerSessions, Surroundings, Told};
 
@@ -114,7 +115,7 @@ impl Assembler {
             return index;
         }
         let index = self.servers.len();
-        self.servers.push(ServerSessions::new(lossy(name)));
+        self.servers.push(ServerSessions::new(fields::shown(name)));
         self.by_name.insert(name.into(), index);
         index
     }

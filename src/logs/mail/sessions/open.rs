@@ -2,9 +2,9 @@
 //! [`Session`], by the design's rules (section 6): proofs before hints, the furthest point as the
 //! outcome.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use crate::logs::fields;
 use crate::logs::mail::fact::{Answer, End, Fact, Success, Summary, Verb, Weight};
 use crate::logs::mail::sessions::Keep;
 use crate::logs::mail::sessions::dialogue::Dialogue;
@@ -104,6 +104,11 @@ impl Open {
         self.messages_told != Some(0) || self.queued
     }
 
+    /// Whether a command was refused so far.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused
+    }
+
     /// Takes over the deliveries of a message that came back from a content filter.
     pub(super) fn adopt(&mut self, deliveries: &[Delivery]) {
         for delivery in deliveries {
@@ -201,7 +206,7 @@ impl Open {
         if success == Success::Ok
             && let Some(user) = user
         {
-            self.user = Some(lossy(user));
+            self.user = Some(fields::shown(user));
         }
         Proves::Auth
     }
@@ -230,7 +235,7 @@ impl Open {
 
     fn name(&mut self, name: Option<&[u8]>) {
         if let Some(name) = name {
-            self.helo_name = Some(lossy(name));
+            self.helo_name = Some(fields::shown(name));
         }
     }
 
@@ -238,7 +243,7 @@ impl Open {
         if next_hop.is_some_and(|ip| ip.is_loopback()) {
             return;
         }
-        let domain = lossy(&domain.to_ascii_lowercase());
+        let domain = fields::shown(&domain.to_ascii_lowercase());
         self.add_delivery(Delivery { next_hop, domain });
     }
 
@@ -304,29 +309,5 @@ impl Open {
         } else {
             Outcome::Unknown
         }
-    }
-}
-
-/// Foreign bytes as text: what is no UTF-8 as `\xNN`, the rest as it is.
-pub(super) fn lossy(bytes: &[u8]) -> Box<str> {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text.into_boxed_str()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_that_are_no_text_are_shown() {
-        assert_eq!(&*lossy(b"probe\xff.example"), "probe\\xff.example");
-        assert_eq!(&*lossy("größe".as_bytes()), "größe");
     }
 }

@@ -262,7 +262,8 @@ impl ServerSessions {
     fn hand_over(&mut self, place: Place, time: Option<Timestamp>) {
         let Some(slot) = self.slot(place) else { return };
         let Some(client) = slot.open.client else { return };
-        if slot.stage == Stage::Talking {
+        // A process that refused a command answers on to the end: the client has to come again.
+        if slot.stage == Stage::Talking && !slot.open.was_refused() {
             slot.stage = Stage::HandedOver(time);
             self.handed_over.entry(client).or_default().push_back(place);
         }

@@ -1,0 +1,260 @@
+//! Lines of smtpd. In: one line. Out: what it says of the session, whose key is the tag and the
+//! pid: a process serves one client after the other.
+//!
+//! The client is read where smtpd writes it, right behind its own words; everything after it
+//! (envelope, HELO name, user, replies) is the client's text and cannot move it.
+
+use memchr::memmem;
+
+use super::{Peer, helo_name, take_peer, take_queue_id};
+use crate::logs::fields;
+use crate::logs::line::Line;
+use crate::logs::mail::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Weight, key};
+use crate::model::net::parse_decimal;
+
+/// A line being read.
+struct Reader<'a, 'out> {
+    line: &'out Line<'a>,
+    subject: Subject,
+    local_port: Option<u16>,
+    out: &'out mut Vec<MailRecord<'a>>,
+}
+
+/// Reads a line of smtpd whose service has this port.
+pub(super) fn parse<'a>(line: &Line<'a>, local_port: Option<u16>, out: &mut Vec<MailRecord<'a>>) {
+    let names = [line.tag.unwrap_or_default(), line.pid.unwrap_or_default()];
+    let subject = Subject::Session(key(&names));
+    Reader { line, subject, local_port, out }.read();
+}
+
+impl<'a> Reader<'a, '_> {
+    fn read(&mut self) {
+        let body = self.line.body;
+        if let Some(rest) = body.strip_prefix(b"connect from ") {
+            self.say_of(rest, Fact::Connect);
+        } else if let Some(rest) = body.strip_prefix(b"disconnect from ") {
+            self.read_disconnect(rest);
+        } else if let Some(rest) = body.strip_prefix(b"warning: ") {
+            self.read_warning(rest);
+        } else if let Some(rest) = body.strip_prefix(b"NOQUEUE: ") {
+            self.read_event(None, rest);
+        } else if let Some((queue, rest)) = take_queue_id(body) {
+            self.read_event(Some(queue), rest);
+        } else {
+            self.read_trouble(body);
+        }
+    }
+
+    fn say(&mut self, peer: Peer, fact: Fact<&'a [u8]>) {
+        self.out.push(MailRecord {
+            client: peer.ip,
+            client_port: peer.port,
+            local_port: self.local_port,
+            ..MailRecord::new(self.line, self.subject, fact)
+        });
+    }
+
+    /// A fact of the client that stands at the start of the text; gives what follows.
+    fn say_of(&mut self, text: &'a [u8], fact: Fact<&'a [u8]>) -> Option<&'a [u8]> {
+        let (peer, rest) = take_peer(text)?;
+        self.say(peer, fact);
+        Some(rest)
+    }
+
+    /// `name[ip] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4`; before 3.0 without counters.
+    fn read_disconnect(&mut self, text: &'a [u8]) {
+        let Some((peer, rest)) = take_peer(text) else { return };
+        let (end, summary) = match read_counters(rest) {
+            Some((end, summary)) => (end, Some(summary)),
+            None => (End::Orderly, None),
+        };
+        self.say(peer, Fact::Disconnect { end, summary });
+    }
+
+    /// What stands behind `NOQUEUE: ` or a queue id.
+    fn read_event(&mut self, queue: Option<u64>, text: &'a [u8]) {
+        if let Some(rest) = text.strip_prefix(b"client=") {
+            return self.read_client(queue, rest);
+        }
+        let Some((action, rest)) = split_at(text, b": ") else {
+            return self.read_trouble(text);
+        };
+        // The command is smtpd's own word, so the first ` from ` is smtpd's too.
+        match split_at(rest, b" from ") {
+            Some((command, rest)) if is_word(action) => {
+                self.read_action(action, command, rest);
+            }
+            _ => self.read_trouble(text),
+        }
+    }
+
+    /// `client=name[ip], sasl_method=PLAIN, sasl_username=user`. Other fields stand before
+    /// the user, whose text ends the line.
+    fn read_client(&mut self, queue: Option<u64>, text: &'a [u8]) {
+        let Some((peer, mut rest)) = take_peer(text) else { return };
+        match queue {
+            Some(queue) => self.say(peer, Fact::Announced { queue }),
+            None => self.say(peer, Fact::Seen),
+        }
+        while let Some(field) = rest.strip_prefix(b", ") {
+            if let Some(user) = field.strip_prefix(b"sasl_username=") {
+                let user = memmem::rfind(user, b", sasl_sender=")
+                    .and_then(|at| user.get(..at))
+                    .unwrap_or(user);
+                return self.say(peer, Fact::Auth { success: Success::Ok, user: Some(user) });
+            }
+            let length = memmem::find(field, b", ").unwrap_or(field.len());
+            rest = field.get(length..).unwrap_or_default();
+        }
+    }
+
+    /// `reject: RCPT from name[ip]: 554 5.7.1 ...; from=<> to=<> proto=ESMTP helo=<x>` and the
+    /// like (`log_whatsup` in `smtpd_check.c`, `milter-reject`, `proxy-accept`).
+    fn read_action(&mut self, action: &[u8], command: &[u8], text: &'a [u8]) {
+        let Some((peer, rest)) = take_peer(text) else { return };
+        let refused = matches!(action, b"reject" | b"milter-reject" | b"proxy-reject");
+        let name = helo_name(rest);
+        let given = name.filter(|name| !name.is_empty());
+        if matches!(command, b"HELO" | b"EHLO") && refused {
+            let answer = Answer::Rejected;
+            return self.say(peer, Fact::Helo { answer, weight: Weight::Proof, name: given });
+        }
+        if refused {
+            self.say(peer, Fact::Refused);
+        } else if action == b"proxy-accept" {
+            let queue = super::queue::queued_as(rest);
+            self.say(peer, Fact::Queued { queue });
+        } else {
+            self.say(peer, Fact::Seen);
+        }
+        match (given, name) {
+            (Some(_), _) if command != b"CONNECT" => {
+                let answer = Answer::Accepted;
+                self.say(peer, Fact::Helo { answer, weight: Weight::Proof, name: given });
+            }
+            (None, Some(_)) => {
+                let answer = Answer::NotSent;
+                self.say(peer, Fact::Helo { answer, weight: Weight::Hint, name: None });
+            }
+            _ => {}
+        }
+    }
+
+    /// `lost connection after HELO from name[ip]` and other ends and oddities.
+    fn read_trouble(&mut self, text: &'a [u8]) {
+        for (words, fact) in TROUBLES {
+            let Some(rest) = text.strip_prefix(*words) else { continue };
+            let Some((command, rest)) = split_at(rest, b" from ") else { return };
+            let Some((peer, _)) = take_peer(rest) else { return };
+            self.say(peer, *fact);
+            let answer = match command {
+                b"CONNECT" => Answer::NotSent,
+                b"HELO" | b"EHLO" => Answer::Accepted,
+                _ => return,
+            };
+            if *fact == Fact::Ending(End::Lost) {
+                self.say(peer, Fact::Helo { answer, weight: Weight::Hint, name: None });
+            }
+            return;
+        }
+        self.read_tls(text);
+    }
+
+    /// `Anonymous TLS connection established from name[ip]: ...` and what went before.
+    fn read_tls(&mut self, text: &'a [u8]) {
+        for words in TLS {
+            if let Some(rest) = text.strip_prefix(*words) {
+                self.say_of(rest, Fact::Seen);
+                return;
+            }
+        }
+    }
+
+    /// `name[ip]: SASL LOGIN authentication failed: ...`, limits, and commands of other protocols.
+    fn read_warning(&mut self, text: &'a [u8]) {
+        if let Some(rest) = text.strip_prefix(b"non-SMTP command from ") {
+            self.say_of(rest, Fact::Seen);
+        } else if let Some(rest) = limit_exceeded(text) {
+            self.say_of(rest, Fact::Refused);
+        } else if let Some(rest) = text.strip_prefix(b"Illegal address syntax from ") {
+            self.say_of(rest, Fact::Refused);
+        } else if let Some((peer, rest)) = take_peer(text)
+            && let Some(rest) = rest.strip_prefix(b": SASL ")
+            && fields::after(rest, b" authentication failed").is_some()
+        {
+            self.say(peer, Fact::Auth { success: Success::Failed, user: None });
+            let answer = Answer::Accepted;
+            self.say(peer, Fact::Helo { answer, weight: Weight::Hint, name: None });
+        }
+    }
+}
+
+/// Words before the last command and ` from `.
+const TROUBLES: &[(&[u8], Fact<&[u8]>)] = &[
+    (b"lost connection after ", Fact::Ending(End::Lost)),
+    (b"timeout after ", Fact::Ending(End::Lost)),
+    (b"too many errors after ", Fact::Ending(End::Lost)),
+    (b"improper command pipelining after ", Fact::Seen),
+];
+
+/// Words before a client that is setting up TLS.
+const TLS: &[&[u8]] = &[
+    b"Anonymous TLS connection established from ",
+    b"Untrusted TLS connection established from ",
+    b"Trusted TLS connection established from ",
+    b"Verified TLS connection established from ",
+    b"setting up TLS connection from ",
+    b"SSL_accept error from ",
+    b"SSL_accept:error from ",
+];
+
+/// What follows `... limit exceeded: 31 from `: smtpd's own words and a number.
+fn limit_exceeded(text: &[u8]) -> Option<&[u8]> {
+    let (words, rest) = split_at(text, b" limit exceeded: ")?;
+    let plain = words.iter().all(|b| b.is_ascii_alphabetic() || *b == b' ');
+    let (count, rest) = split_at(rest, b" from ")?;
+    (plain && parse_decimal(count).is_some()).then_some(rest)
+}
+
+/// Reads the counters of a disconnect line: `cmd=ok` or `cmd=ok/total`, `commands=` last.
+fn read_counters(text: &[u8]) -> Option<(End, Summary)> {
+    let mut counted = false;
+    let (mut end, mut helo, mut messages) = (End::Lost, Answer::NotSent, 0u32);
+    let mut summary = Summary::default();
+    for word in text.split(|&b| b == b' ').filter(|word| !word.is_empty()) {
+        let (name, value) = fields::split_once(word, b'=')?;
+        let (ok, total) = fields::split_once(value, b'/').unwrap_or((value, value));
+        let (ok, total) = (parse_decimal(ok)?, parse_decimal(total)?);
+        match name {
+            b"commands" => {
+                counted = true;
+                continue;
+            }
+            b"helo" | b"ehlo" if ok > 0 => helo = Answer::Accepted,
+            b"helo" | b"ehlo" => helo = helo.max(Answer::Rejected),
+            b"auth" if ok > 0 => summary.auth = Some(Success::Ok),
+            b"auth" => summary.auth = Some(Success::Failed),
+            b"data" => messages = messages.saturating_add(u32::try_from(ok).unwrap_or(u32::MAX)),
+            b"bdat" if ok > 0 => messages = messages.saturating_add(1),
+            b"quit" if ok > 0 => end = End::Orderly,
+            // Another protocol on this port, or a handshake that failed: nothing was refused.
+            b"unknown" | b"starttls" => continue,
+            _ => {}
+        }
+        summary.refused |= ok < total;
+    }
+    summary.helo = Some(helo);
+    summary.messages = Some(messages);
+    counted.then_some((end, summary))
+}
+
+/// Splits at the first occurrence of a separator.
+fn split_at<'t>(text: &'t [u8], separator: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
+    let at = memmem::find(text, separator)?;
+    Some((text.get(..at)?, text.get(at.checked_add(separator.len())?..)?))
+}
+
+/// Whether this is one of smtpd's action words.
+fn is_word(text: &[u8]) -> bool {
+    text.len() <= 24 && text.iter().all(|b| b.is_ascii_lowercase() || b"-_".contains(b))
+}
