@@ -12,6 +12,7 @@ mod cisco_ftd;
 mod ends;
 mod filterlog;
 mod fortigate;
+mod mikrotik;
 mod netfilter;
 mod panos;
 mod sophos_xg;
@@ -37,6 +38,7 @@ pub static FORMATS: &[&dyn FirewallFormat] = &[
     &fortigate::Format,
     &panos::Format,
     &filterlog::Format,
+    &mikrotik::Format,
     &netfilter::Format,
 ];
 

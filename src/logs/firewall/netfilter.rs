@@ -192,6 +192,11 @@ fn action_of(prefix: &[u8]) -> Action {
         return action;
     }
     let text = prefix.strip_prefix(b"Shorewall:").map_or(prefix, shorewall_disposition);
+    action_of_words(text)
+}
+
+/// What the usual words in an administrator's text say; nothing where they contradict each other.
+pub(super) fn action_of_words(text: &[u8]) -> Action {
     let mut said = (false, false);
     for word in text.split(|b| !b.is_ascii_alphabetic()) {
         match verdict_of_word(word) {
