@@ -56,7 +56,7 @@ impl Tally {
 }
 
 /// A span of time, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Span {
     /// The earliest time.
     pub first: Timestamp,

@@ -39,9 +39,10 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 
 /// [`shown`], cut to a number of characters; what was cut is told as `...`.
 pub fn shown_short(text: &str, most: usize) -> String {
+    let text = shown(text);
     match text.char_indices().nth(most) {
-        Some((at, _)) => shown(text.get(..at).unwrap_or_default()).into_owned() + "...",
-        None => shown(text).into_owned(),
+        Some((at, _)) => text.get(..at).unwrap_or_default().to_owned() + "...",
+        None => text.into_owned(),
     }
 }
 
@@ -94,5 +95,6 @@ mod tests {
         }
         assert_eq!(shown_short("abcdef", 3), "abc...");
         assert_eq!(shown_short("abc", 3), "abc");
+        assert_eq!(shown_short("a\nb", 3), "a\\x...");
     }
 }

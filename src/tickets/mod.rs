@@ -1,1 +1,223 @@
-//! tickets: to come.
+//! Judged targets to tickets. In: a target as judged, the policy, the run's inputs. Out: a typed
+//! ticket, one field for each column of tickets.csv in the column's order, with texts for the
+//! person who gets it.
+//!
+//! Nothing is written or escaped here for a particular output; that is `writers`'.
+
+mod advice;
+mod commands;
+mod identity;
+mod place;
+mod texts;
+mod words;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::model::finding::ScanHelo;
+use crate::model::input::InputReport;
+use crate::model::judged::{Confidence, JudgedTarget, Priority, Rule, Verdict};
+use crate::model::policy::{AssetRole, Policy};
+use crate::model::time::Timestamp;
+
+pub use identity::{former_ids, ticket_id};
+pub use place::Place;
+pub use texts::{Author, Texts};
+
+/// Where a ticket stands in its life; runs without state know only [`Status::New`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// First raised by this run.
+    New,
+    /// Raised before, and still there.
+    Recurring,
+    /// Closed before, and there again.
+    Reopened,
+    /// A risk that the policy accepts for now.
+    Accepted,
+}
+
+impl Status {
+    /// The word in outputs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Recurring => "recurring",
+            Self::Reopened => "reopened",
+            Self::Accepted => "accepted",
+        }
+    }
+}
+
+/// What earlier runs know of a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its status.
+    pub status: Status,
+    /// When it is due; none where no scan says when it was opened.
+    pub due_date: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Of a ticket that no earlier run knows: new, due the band's days after it was opened.
+    pub fn new(target: &JudgedTarget) -> Self {
+        let opened = target.scan.opened.or(target.scan.scan_time);
+        let seconds = i64::from(target.due_days) * 86_400;
+        Self { status: Status::New, due_date: opened.map(|time| time.plus_seconds(seconds)) }
+    }
+}
+
+/// A plugin that names the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plugin {
+    /// Nessus plugin id.
+    pub id: u32,
+    /// Its name as the scan has it.
+    pub name: String,
+}
+
+/// A ticket: the columns of tickets.csv, typed, in their order (design, section 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Stays the same from run to run.
+    pub ticket_id: String,
+    /// Where it stands in its life.
+    pub status: Status,
+    /// The band.
+    pub priority: Priority,
+    /// 0 to 99; sorts inside the band.
+    pub score: u8,
+    /// How far the logs agree.
+    pub confidence: Confidence,
+    /// What the evidence says.
+    pub verdict: Verdict,
+    /// When it is due.
+    pub due_date: Option<Timestamp>,
+    /// First unexpected evidence.
+    pub first_seen: Option<Timestamp>,
+    /// Last unexpected evidence.
+    pub last_seen: Option<Timestamp>,
+    /// The asset's key.
+    pub asset: String,
+    /// host-ip.
+    pub ip: Option<IpAddr>,
+    /// The scan's name for the host: foreign text.
+    pub fqdn: Option<String>,
+    /// TCP port.
+    pub port: u16,
+    /// What the policy says the asset is for.
+    pub role: AssetRole,
+    /// Who gets it.
+    pub owner: Option<String>,
+    /// The plugins that name it.
+    pub detected_by: Vec<Plugin>,
+    /// The scan's own answer about HELO.
+    pub scan_helo: ScanHelo,
+    /// 0 to 4.
+    pub severity: u8,
+    /// End of the scan that it is from.
+    pub scan_time: Option<Timestamp>,
+    /// Distinct unexpected sources with any evidence, denials included.
+    pub unexpected_sources: u64,
+    /// Those of class external.
+    pub external_sources: u64,
+    /// Sessions of unexpected sources whose HELO was accepted.
+    pub helo_accepted: u64,
+    /// Those of them that the firewall corroborates.
+    pub corroborated: u64,
+    /// Sessions in which a message was queued.
+    pub mail_accepted: u64,
+    /// Sessions whose message was relayed.
+    pub relayed: u64,
+    /// Sessions in which AUTH succeeded.
+    pub auth_ok: u64,
+    /// Sessions in which AUTH failed.
+    pub auth_failed: u64,
+    /// Sessions in which every HELO was refused.
+    pub helo_rejected: u64,
+    /// Connections that firewalls permitted.
+    pub fw_permitted: u64,
+    /// Connections that firewalls denied.
+    pub fw_denied: u64,
+    /// At most 5 sources, strongest first.
+    pub top_sources: Vec<IpAddr>,
+    /// The earliest HELO names: foreign text.
+    pub helo_names: Vec<Box<str>>,
+    /// The lines that prove it.
+    pub evidence: Vec<Place>,
+    /// The deciding row of the table.
+    pub rule: Rule,
+    /// Priority and score, term by term.
+    pub reasons: Vec<String>,
+    /// What was seen, for the person who gets it, and what to do.
+    pub texts: Texts,
+}
+
+impl Ticket {
+    /// The protocol of every target.
+    pub const PROTOCOL: &'static str = "tcp";
+
+    /// The ticket of a target.
+    pub fn of(
+        target: &JudgedTarget,
+        standing: Standing,
+        inputs: &[InputReport],
+        texts: Texts,
+    ) -> Self {
+        let JudgedTarget { asset, scan, counts, .. } = target;
+        let plugin = |(id, name): &(u32, String)| Plugin { id: *id, name: name.clone() };
+        Self {
+            ticket_id: ticket_id(&asset.key, target.port),
+            status: standing.status,
+            priority: target.priority,
+            score: target.score,
+            confidence: target.confidence,
+            verdict: target.verdict,
+            due_date: standing.due_date,
+            first_seen: target.first_seen,
+            last_seen: target.last_seen,
+            asset: asset.key.clone(),
+            ip: asset.ip,
+            fqdn: asset.fqdn.clone(),
+            port: target.port,
+            role: asset.role,
+            owner: asset.owner.clone(),
+            detected_by: scan.detected_by.iter().map(plugin).collect(),
+            scan_helo: scan.scan_helo,
+            severity: scan.severity,
+            scan_time: scan.scan_time,
+            unexpected_sources: target.unexpected_sources,
+            external_sources: target.external_sources,
+            helo_accepted: counts.helo_accepted,
+            corroborated: counts.corroborated,
+            mail_accepted: counts.mail_accepted,
+            relayed: counts.relayed,
+            auth_ok: counts.auth_ok,
+            auth_failed: counts.auth_failed,
+            helo_rejected: counts.helo_rejected,
+            fw_permitted: counts.fw_permitted,
+            fw_denied: counts.fw_denied,
+            top_sources: target.top_sources.iter().map(|source| source.ip).collect(),
+            helo_names: target.helo_names.clone(),
+            evidence: place::evidence(&target.top_sources, inputs),
+            rule: target.rule,
+            reasons: target.reasons.clone(),
+            texts,
+        }
+    }
+}
+
+/// What tickets need besides the targets.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The run's inputs, in the order of `Citation::input`.
+    pub inputs: &'a [InputReport],
+}

@@ -1,6 +1,122 @@
-//! Tickets to bytes. In: the run's tickets and its account. Out: the files of `--out`, replaced
-//! as one set. One file an output; `escape` alone escapes, `publish` alone replaces files.
+//! Tickets to bytes. In: the run as judged and its account. Out: the files of `--out`, replaced
+//! as one set.
+//!
+//! Adding an output: write its file here with an [`Output`], add it to [`OUTPUTS`], and its name
+//! to [`publish::NAMES`]. `escape` alone escapes, `publish` alone replaces files. Rows are made one
+//! at a time: a run may have millions of sources.
 
 pub mod escape;
 pub mod outdir;
 pub mod publish;
+pub mod rejects_jsonl;
+pub mod run_json;
+pub mod sources_csv;
+pub mod tickets_csv;
+pub mod tickets_jsonl;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::error::Result;
+use crate::model::input::InputReport;
+use crate::model::judged::{JudgedSource, JudgedTarget, Judgement, RankedSource};
+use crate::model::time::Timestamp;
+use crate::tickets::{Author, Standing, Ticket};
+use crate::writers::outdir::OutDir;
+use crate::writers::publish::{Hook, MANIFEST, Step, Written};
+
+/// Every output but the manifest, in the order in which they are written.
+pub static OUTPUTS: &[&dyn Output] = &[
+    &tickets_csv::TicketsCsv,
+    &tickets_jsonl::TicketsJsonl,
+    &sources_csv::SourcesCsv,
+    &rejects_jsonl::RejectsJsonl,
+];
+
+/// One file of the set.
+pub trait Output: Sync {
+    /// Its name in `--out`, one of [`publish::NAMES`].
+    fn name(&self) -> &'static str;
+
+    /// Whether this run has anything for it; a file without content is not written.
+    fn is_wanted(&self, _run: &Run<'_>) -> bool {
+        true
+    }
+
+    /// Writes its whole content. The bytes depend on `run` alone.
+    fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()>;
+}
+
+/// The full facts of a ranked source of a target.
+pub type SourceLookup<'a> = dyn Fn(&JudgedTarget, &RankedSource) -> JudgedSource + 'a;
+
+/// What earlier runs know of a target's ticket.
+pub type StandingLookup<'a> = dyn Fn(&JudgedTarget) -> Standing + 'a;
+
+/// All that outputs are made from.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The targets as judged, in the order of the tickets.
+    pub judgement: &'a Judgement,
+    /// Writes their tickets.
+    pub author: &'a Author<'a>,
+    /// The tickets' standing.
+    pub standing: &'a StandingLookup<'a>,
+    /// The sources' facts.
+    pub source: &'a SourceLookup<'a>,
+    /// What became of the inputs, in the order of `Citation::input`.
+    pub inputs: &'a [InputReport],
+    /// What else run.json tells.
+    pub account: &'a Account,
+}
+
+/// What run.json tells of the run besides inputs and judgement. No clock and nothing that depends
+/// on threads or the order of the arguments belongs in here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// `--now`, or the reference time that the run took.
+    pub reference_time: Option<Timestamp>,
+    /// Options and policy values that decide the outputs, by name.
+    pub arguments: BTreeMap<String, Vec<String>>,
+    /// Why the run is not complete (exit code 3): inputs that were unreadable, cut, or over their
+    /// reject budget, each a sentence.
+    pub incomplete: Vec<String>,
+    /// What the operator should look at, besides the judgement's own warnings.
+    pub warnings: Vec<String>,
+}
+
+impl Run<'_> {
+    /// The targets that get a ticket, in order.
+    pub fn ticket_targets(&self) -> impl Iterator<Item = &JudgedTarget> {
+        self.judgement.targets.iter().filter(|target| target.makes_ticket())
+    }
+
+    /// The ticket of a target.
+    fn ticket(&self, target: &JudgedTarget) -> io::Result<Ticket> {
+        self.author.ticket(target, (self.standing)(target)).map_err(io::Error::other)
+    }
+}
+
+/// Writes every output of the run and makes them the valid set. `before` is told each step, see
+/// [`Step`].
+///
+/// # Errors
+/// [`crate::error::Kind::Output`]; the previous set is still there then, whole.
+pub fn write_outputs(out: &OutDir, run: &Run<'_>, before: &mut Hook<'_>) -> Result<Vec<Written>> {
+    let mut staging = out.stage()?;
+    for output in OUTPUTS.iter().filter(|output| output.is_wanted(run)) {
+        staging.write(output.name(), |to| {
+            before(Step::Write(output.name()))?;
+            output.write(run, to)
+        })?;
+    }
+    let written = staging.written().to_vec();
+    staging.write(MANIFEST, |to| {
+        before(Step::Write(MANIFEST))?;
+        run_json::write_manifest(run, &written, to)
+    })?;
+    staging.publish(before)
+}

@@ -1,0 +1,137 @@
+//! tickets.csv: one row a ticket, for ticket systems' imports. RFC 4180 quoting, UTF-8 without a
+//! byte-order mark, LF; times RFC 3339 in UTC, numbers plain integers, lists separated by `; `,
+//! reasons by ` | `.
+//!
+//! Cells of foreign text and of prose go through `escape`; all others are typed and never touched.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use crate::model::time::Timestamp;
+use crate::tickets::{Plugin, Ticket};
+use crate::writers::escape::{csv_list, csv_prose, csv_text};
+use crate::writers::{Output, Run};
+
+/// The columns, in their order.
+pub const COLUMNS: [&str; 41] = [
+    "ticket_id",
+    "status",
+    "priority",
+    "score",
+    "confidence",
+    "verdict",
+    "due_date",
+    "first_seen",
+    "last_seen",
+    "asset",
+    "ip",
+    "fqdn",
+    "port",
+    "protocol",
+    "role",
+    "owner",
+    "detected_by",
+    "scan_helo",
+    "severity",
+    "scan_time",
+    "unexpected_sources",
+    "external_sources",
+    "helo_accepted",
+    "corroborated",
+    "mail_accepted",
+    "relayed",
+    "auth_ok",
+    "auth_failed",
+    "helo_rejected",
+    "fw_permitted",
+    "fw_denied",
+    "top_sources",
+    "helo_names",
+    "evidence",
+    "rule",
+    "reasons",
+    "summary",
+    "description",
+    "remediation",
+    "verification",
+    "rollback",
+];
+
+/// The output.
+pub struct TicketsCsv;
+
+impl Output for TicketsCsv {
+    fn name(&self) -> &'static str {
+        "tickets.csv"
+    }
+
+    fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
+        let mut csv = csv::Writer::from_writer(to);
+        csv.write_record(COLUMNS)?;
+        for target in run.ticket_targets() {
+            csv.write_record(&cells(&run.ticket(target)?))?;
+        }
+        csv.flush()
+    }
+}
+
+/// One ticket's cells, in the order of [`COLUMNS`].
+fn cells(ticket: &Ticket) -> [String; 41] {
+    let texts = &ticket.texts;
+    [
+        ticket.ticket_id.clone(),
+        ticket.status.word().to_owned(),
+        ticket.priority.word().to_owned(),
+        ticket.score.to_string(),
+        ticket.confidence.word().to_owned(),
+        ticket.verdict.word().to_owned(),
+        time(ticket.due_date),
+        time(ticket.first_seen),
+        time(ticket.last_seen),
+        csv_text(&ticket.asset).into_owned(),
+        ticket.ip.map_or_else(String::new, |ip| ip.to_string()),
+        csv_text(ticket.fqdn.as_deref().unwrap_or_default()).into_owned(),
+        ticket.port.to_string(),
+        Ticket::PROTOCOL.to_owned(),
+        ticket.role.word().to_owned(),
+        csv_text(ticket.owner.as_deref().unwrap_or_default()).into_owned(),
+        detected_by(&ticket.detected_by),
+        ticket.scan_helo.word().to_owned(),
+        ticket.severity.to_string(),
+        time(ticket.scan_time),
+        ticket.unexpected_sources.to_string(),
+        ticket.external_sources.to_string(),
+        ticket.helo_accepted.to_string(),
+        ticket.corroborated.to_string(),
+        ticket.mail_accepted.to_string(),
+        ticket.relayed.to_string(),
+        ticket.auth_ok.to_string(),
+        ticket.auth_failed.to_string(),
+        ticket.helo_rejected.to_string(),
+        ticket.fw_permitted.to_string(),
+        ticket.fw_denied.to_string(),
+        addresses(&ticket.top_sources),
+        csv_list(ticket.helo_names.iter().map(|name| &**name)),
+        csv_list(ticket.evidence.iter().map(ToString::to_string)),
+        ticket.rule.word().to_owned(),
+        csv_text(&ticket.reasons.join(" | ")).into_owned(),
+        csv_text(&texts.summary).into_owned(),
+        csv_prose(&texts.description).into_owned(),
+        csv_prose(&texts.remediation).into_owned(),
+        csv_prose(&texts.verification).into_owned(),
+        csv_prose(&texts.rollback).into_owned(),
+    ]
+}
+
+/// A time, or an empty cell.
+pub(super) fn time(time: Option<Timestamp>) -> String {
+    time.map_or_else(String::new, |time| time.to_string())
+}
+
+fn addresses(ips: &[IpAddr]) -> String {
+    ips.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn detected_by(plugins: &[Plugin]) -> String {
+    csv_list(plugins.iter().map(|plugin| format!("{} {}", plugin.id, plugin.name)))
+}
