@@ -112,7 +112,9 @@ pub(crate) fn target() -> JudgedTarget {
 pub(crate) fn with_sources(sources: &[(&str, &str)]) -> JudgedTarget {
     let top: Vec<JudgedSource> = sources.iter().map(|(ip, helo)| source(ip, helo)).collect();
     let mut counts = Counts::default();
-    top.iter().for_each(|source| counts.add(&source.counts));
+    for source in &top {
+        counts.add(&source.counts);
+    }
     JudgedTarget {
         asset: asset("203.0.113.25", "mx1.example.com", AssetRole::None),
         port: 25,

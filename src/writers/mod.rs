@@ -50,8 +50,8 @@ pub trait Output: Sync {
     fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()>;
 }
 
-/// The full facts of a ranked source of a target.
-pub type SourceLookup<'a> = dyn Fn(&JudgedTarget, &RankedSource) -> JudgedSource + 'a;
+/// The full facts of a ranked source of a target; none if it is not one of its sources.
+pub type SourceLookup<'a> = dyn Fn(&JudgedTarget, RankedSource) -> Option<JudgedSource> + 'a;
 
 /// What earlier runs know of a target's ticket.
 pub type StandingLookup<'a> = dyn Fn(&JudgedTarget) -> Standing + 'a;
@@ -92,6 +92,11 @@ impl Run<'_> {
     /// The targets that get a ticket, in order.
     pub fn ticket_targets(&self) -> impl Iterator<Item = &JudgedTarget> {
         self.judgement.targets.iter().filter(|target| target.makes_ticket())
+    }
+
+    /// A target's unexpected sources, strongest first, each made when it is its turn.
+    pub fn sources<'r>(&'r self, target: &'r JudgedTarget) -> impl Iterator<Item = JudgedSource> {
+        target.sources.iter().filter_map(|ranked| (self.source)(target, *ranked))
     }
 
     /// The ticket of a target.

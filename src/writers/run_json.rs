@@ -53,7 +53,9 @@ struct Manifest<'a> {
 fn manifest<'a>(run: &Run<'a>, written: &'a [Written]) -> Manifest<'a> {
     let Run { judgement, inputs, account, .. } = *run;
     let mut totals = Tally::default();
-    inputs.iter().for_each(|input| totals.add(&input.tally));
+    for input in inputs {
+        totals.add(&input.tally);
+    }
     let mut priorities = BTreeMap::new();
     for target in judgement.targets.iter().filter(|target| target.makes_ticket()) {
         *priorities.entry(target.priority.word()).or_default() += 1;

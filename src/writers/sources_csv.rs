@@ -50,12 +50,11 @@ impl Output for SourcesCsv {
         csv.write_record(COLUMNS)?;
         for target in &run.judgement.targets {
             let head = head(target);
-            for ranked in &target.sources {
-                let source = (run.source)(target, ranked);
+            for source in run.sources(target) {
                 for cell in head.iter().map(String::as_str) {
                     csv.write_field(cell)?;
                 }
-                csv.write_record(&cells(&source, run))?;
+                csv.write_record(cells(&source, run))?;
             }
         }
         csv.flush()

@@ -44,8 +44,8 @@ fn with_inputs<T>(
         arguments: BTreeMap::from([("plugins".to_owned(), vec!["smtp".to_owned()])]),
         ..Account::default()
     };
-    let source = |target: &JudgedTarget, ranked: &RankedSource| {
-        target.top_sources.iter().find(|source| source.ip == ranked.ip()).cloned().unwrap()
+    let source = |target: &JudgedTarget, ranked: RankedSource| {
+        target.top_sources.iter().find(|source| source.ip == ranked.ip()).cloned()
     };
     check(&Run {
         judgement: &judgement,

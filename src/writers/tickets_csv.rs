@@ -69,7 +69,7 @@ impl Output for TicketsCsv {
         let mut csv = csv::Writer::from_writer(to);
         csv.write_record(COLUMNS)?;
         for target in run.ticket_targets() {
-            csv.write_record(&cells(&run.ticket(target)?))?;
+            csv.write_record(cells(&run.ticket(target)?))?;
         }
         csv.flush()
     }

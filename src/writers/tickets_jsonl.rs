@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::judged::{CitedLine, Counts, JudgedSource, JudgedTarget};
+use crate::model::judged::{CitedLine, Counts, JudgedSource, JudgedTarget, Rule};
 use crate::model::time::Timestamp;
 use crate::tickets::{Place, Plugin, Ticket};
 use crate::writers::sources_csv::step_down;
@@ -136,9 +136,7 @@ struct Sources<'a> {
 impl Serialize for Sources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { target, run } = self;
-        serializer.collect_seq(
-            target.sources.iter().map(|ranked| Source::new((run.source)(target, ranked), run)),
-        )
+        serializer.collect_seq(run.sources(target).map(|source| Source::new(source, run)))
     }
 }
 
@@ -162,7 +160,7 @@ impl Source {
         Self {
             ip: source.ip,
             class: source.class.word(),
-            rule: source.rule.map(|rule| rule.word()),
+            rule: source.rule.map(Rule::word),
             step_down: source.step_down.map(step_down),
             counts: SourceCounts::new(&source.counts),
             first_seen: source.first_seen,
