@@ -1,1 +1,104 @@
-//! correlate: to come.
+//! Targets and events to evidence. In: flows and sessions in any order, what the scans and the
+//! policy name. Out: [`Evidence`], which merges in any order, and the [`World`] of assets and
+//! targets that it is held against.
+//!
+//! `piece` is what is known of one source on one server's port and day, `cell` and `evidence` hold
+//! millions of them, `interest` says which are kept. `assets`, `names` and `world` say what a
+//! logged server and a source are, `coverage` what the logs can show. Verdicts are `judge`'s.
+
+pub mod times;
+pub mod piece;
+pub mod server;
+pub mod cell;
+pub mod evidence;
+pub mod assets;
+pub mod names;
+pub mod world;
+pub mod interest;
+pub mod coverage;
+
+use crate::correlate::cell::Incoming;
+use crate::correlate::evidence::{Key, address_of};
+use crate::correlate::piece::{FlowFact, FlowKind};
+use crate::correlate::server::LoggedServer;
+use crate::model::flow::{FlowEvent, Host, Packet};
+use crate::model::session::Session;
+
+pub use crate::correlate::evidence::Evidence;
+pub use crate::correlate::interest::Interest;
+pub use crate::correlate::world::World;
+
+/// Folds events into evidence.
+#[derive(Debug)]
+pub struct Correlator {
+    interest: Interest,
+    evidence: Evidence,
+}
+
+impl Correlator {
+    /// A correlator for what is of interest. `tolerance_seconds` as in the policy's
+    /// `[correlation]`.
+    pub fn new(interest: Interest, tolerance_seconds: i64) -> Self {
+        Self { interest, evidence: Evidence::new(tolerance_seconds) }
+    }
+
+    /// Adds a flow, if it is evidence on a server of interest.
+    pub fn flow(&mut self, event: &FlowEvent) {
+        let flow = &event.flow;
+        self.evidence.add_device(event.device, event.at.input);
+        if flow.packet == Packet::Stray {
+            return;
+        }
+        let client = match (&flow.src, flow.nat_src) {
+            (Host::Ip(ip), _) => Some(ip.to_canonical()),
+            (Host::Name(_), nat) => nat.map(|end| end.ip.to_canonical()),
+        };
+        let server = LoggedServer::of_flow(flow, client);
+        if !server.endpoints().any(|end| self.interest.has(end)) {
+            self.note_named_server(&server, flow.count);
+            return;
+        }
+        let number = self.evidence.number_of(server);
+        self.evidence.facts_mut(number, |facts| facts.add_flow(flow.action, event.at.input));
+        let Some(client) = client else {
+            if let Host::Name(name) = &flow.src {
+                self.evidence.add_named_end(name.clone(), u64::from(flow.count));
+            }
+            return;
+        };
+        let fact = FlowFact {
+            time: flow.time,
+            device: event.device,
+            kind: FlowKind::of(flow),
+            count: flow.count,
+            at: event.at,
+        };
+        let key = Key { server: number, source: address_of(client) };
+        self.evidence.put(key, Incoming::flow(&fact));
+    }
+
+    /// Adds a session that was read in a mail format.
+    pub fn session(&mut self, session: &Session, format: &'static str) {
+        let number = self.evidence.number_of(LoggedServer::of_session(session));
+        self.evidence.facts_mut(number, |facts| facts.add_session(session, format));
+        let kept = session.local_port.is_none_or(|port| self.interest.has_port(port));
+        if let (Some(client), true) = (session.client, kept) {
+            let key = Key { server: number, source: address_of(client.to_canonical()) };
+            self.evidence.put(key, Incoming::session(session));
+        }
+    }
+
+    /// The evidence of all events so far.
+    pub fn finish(self) -> Evidence {
+        self.evidence
+    }
+
+    /// A server that the firewall prints as a name, on a port of interest, cannot be matched.
+    fn note_named_server(&mut self, server: &LoggedServer, count: u32) {
+        if let LoggedServer::Flow { host: Host::Name(name), port, nat: None, .. } = server
+            && self.interest.has_port(*port)
+        {
+            self.evidence.add_named_end(name.clone(), u64::from(count));
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What the logs say of sources on servers, held so that parts of the logs can be read anywhere
+//! and in any order. In: events, or evidence of another part. Out: one [`Piece`] for each logged
+//! server's port, source and UTC day.
+//!
+//! Merging is associative and commutative. The table is cut into shards, so that growing copies a
+//! small part of it at a time; its hash is keyed, as addresses are the attackers' choice. Whatever
+//! leaves it is sorted first.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+
+use ahash::RandomState;
+
+use crate::correlate::cell::{Cell, Incoming};
+use crate::correlate::piece::Piece;
+use crate::correlate::server::{LoggedServer, ServerFacts};
+use crate::model::time::SECOND;
+
+/// How many tables the evidence is spread over.
+const SHARDS: usize = 256;
+
+/// An address, IPv4 as IPv4-mapped IPv6: sorts IPv4 before most of IPv6, and by value.
+pub type Address = [u8; 16];
+
+/// The form in which sources are kept.
+pub fn address_of(ip: IpAddr) -> Address {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+/// The canonical address of a source.
+pub fn ip_of(address: Address) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from(address)).to_canonical()
+}
+
+/// The key of a cell: 20 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Index of the logged server.
+    pub server: u32,
+    /// The source.
+    pub source: Address,
+}
+
+/// The evidence of a set of logs.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    join: i64,
+    servers: Vec<(LoggedServer, ServerFacts)>,
+    numbers: HashMap<LoggedServer, u32, RandomState>,
+    shards: Vec<HashMap<Key, Cell, RandomState>>,
+    hasher: RandomState,
+    /// Which inputs hold records of which firewall, ascending.
+    devices: Vec<(u32, u32)>,
+    /// Flow ends that are names where an address is needed, and how many records have them.
+    named_ends: BTreeMap<Box<str>, u64>,
+}
+
+impl Evidence {
+    /// No evidence yet. `tolerance_seconds` is how far a permitted flow may lie from the session
+    /// that it corroborates.
+    pub fn new(tolerance_seconds: i64) -> Self {
+        let hasher = RandomState::new();
+        let shard = || HashMap::with_hasher(hasher.clone());
+        Self {
+            join: tolerance_seconds.clamp(0, i64::MAX / SECOND / 4) * SECOND * 2,
+            servers: Vec::new(),
+            numbers: HashMap::with_hasher(hasher.clone()),
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            hasher,
+            devices: Vec::new(),
+            named_ends: BTreeMap::new(),
+        }
+    }
+
+    /// The tolerance in microseconds.
+    pub fn tolerance(&self) -> i64 {
+        self.join / 2
+    }
+
+    /// The gap up to which permitted flows are one interval, in microseconds.
+    pub fn join(&self) -> i64 {
+        self.join
+    }
+
+    /// The logged servers and what is known of them whoever the client was; a server's number is
+    /// its place.
+    pub fn servers(&self) -> &[(LoggedServer, ServerFacts)] {
+        &self.servers
+    }
+
+    /// Which inputs hold records of which firewall: (device, input), ascending.
+    pub fn devices(&self) -> &[(u32, u32)] {
+        &self.devices
+    }
+
+    /// Flow ends that are names where an address is needed, with the number of their records.
+    pub fn named_ends(&self) -> &BTreeMap<Box<str>, u64> {
+        &self.named_ends
+    }
+
+    /// The evidence of one source on one server's port.
+    pub fn cell(&self, key: Key) -> Option<&Cell> {
+        self.shards.get(self.shard_of(&key))?.get(&key)
+    }
+
+    /// All keys, ascending: 20 bytes each.
+    pub fn sorted_keys(&self) -> Vec<Key> {
+        let mut keys = Vec::with_capacity(self.len());
+        keys.extend(self.shards.iter().flat_map(HashMap::keys));
+        keys.sort_unstable();
+        keys
+    }
+
+    /// How many (server's port, source) pairs there are.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(HashMap::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Everything, in an order and a form that depend on the events alone.
+    pub fn rows(&self) -> BTreeMap<(&LoggedServer, Address, i32), Piece> {
+        let rows = self.sorted_keys().into_iter().filter_map(|key| {
+            let (server, _) = self.servers.get(key.server as usize)?;
+            let days = self.cell(key)?.days(self.join);
+            Some(days.into_iter().map(move |(day, piece)| ((server, key.source, day), piece)))
+        });
+        rows.flatten().collect()
+    }
+
+    /// Adds the evidence of another part of the logs, read with the same tolerance.
+    pub fn merge(&mut self, other: Self) {
+        let mut numbers = Vec::with_capacity(other.servers.len());
+        for (server, facts) in other.servers {
+            let number = self.number_of(server);
+            self.facts_mut(number, |known| known.merge(&facts));
+            numbers.push(number);
+        }
+        for (key, cell) in other.shards.into_iter().flatten() {
+            if let Some(&server) = numbers.get(key.server as usize) {
+                self.put_cell(Key { server, ..key }, cell);
+            }
+        }
+        for (device, input) in other.devices {
+            self.add_device(device, input);
+        }
+        for (name, count) in other.named_ends {
+            self.add_named_end(name, count);
+        }
+    }
+
+    /// Forgets what happened before a UTC day; what has no time stays.
+    pub fn drop_days_before(&mut self, day: i32) {
+        let join = self.join;
+        for shard in &mut self.shards {
+            shard.retain(|_, cell| cell.drop_days_before(day, join));
+        }
+    }
+
+    /// The number of a server, which is added where it is new.
+    pub(crate) fn number_of(&mut self, server: LoggedServer) -> u32 {
+        if let Some(&number) = self.numbers.get(&server) {
+            return number;
+        }
+        let number = self.servers.len() as u32;
+        self.servers.push((server.clone(), ServerFacts::default()));
+        self.numbers.insert(server, number);
+        number
+    }
+
+    /// Changes what is known of a server.
+    pub(crate) fn facts_mut(&mut self, number: u32, change: impl FnOnce(&mut ServerFacts)) {
+        if let Some((_, facts)) = self.servers.get_mut(number as usize) {
+            change(facts);
+        }
+    }
+
+    /// Adds an event.
+    pub(crate) fn put(&mut self, key: Key, incoming: Incoming) {
+        use std::collections::hash_map::Entry;
+        let (at, join) = (self.shard_of(&key), self.join);
+        if let Some(shard) = self.shards.get_mut(at) {
+            match shard.entry(key) {
+                Entry::Occupied(mut known) => known.get_mut().add(incoming, join),
+                Entry::Vacant(free) => {
+                    free.insert(Cell::new(incoming));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn add_device(&mut self, device: u32, input: u32) {
+        if let Err(at) = self.devices.binary_search(&(device, input)) {
+            self.devices.insert(at, (device, input));
+        }
+    }
+
+    pub(crate) fn add_named_end(&mut self, name: Box<str>, count: u64) {
+        *self.named_ends.entry(name).or_default() += count;
+    }
+
+    fn put_cell(&mut self, key: Key, cell: Cell) {
+        use std::collections::hash_map::Entry;
+        let (at, join) = (self.shard_of(&key), self.join);
+        if let Some(shard) = self.shards.get_mut(at) {
+            match shard.entry(key) {
+                Entry::Occupied(mut known) => known.get_mut().merge(cell, join),
+                Entry::Vacant(free) => {
+                    free.insert(cell);
+                }
+            }
+        }
+    }
+
+    /// Taken from the top of the hash; the table inside uses the rest of another hash of the key,
+    /// or all keys of a shard would crowd together.
+    fn shard_of(&self, key: &Key) -> usize {
+        (self.hasher.hash_one((key.source, key.server, 1u8)) >> 56) as usize
+    }
+}

@@ -1,0 +1,270 @@
+//! What the logs say of one source on one server's port on one UTC day. In: flows, sessions, other
+//! pieces. Out: counts, times, names and citations.
+//!
+//! Every part merges by sum, union, min, max or k-smallest, so any order and any grouping of the
+//! same events give the same piece. Nothing in it depends on targets, classes or roles: whether a
+//! delivery was relaying is kept open as the set of next hops and domains of each session.
+
+use std::cmp::Reverse;
+
+use crate::correlate::times::Times;
+use crate::model::citation::Citation;
+use crate::model::flow::{Action, Answer, Flow};
+use crate::model::judged::CitationKind;
+use crate::model::session::{Auth, Delivery, Helo, Outcome, Session};
+use crate::model::time::Timestamp;
+
+/// How many names of a kind are kept.
+pub const NAMES: usize = 8;
+
+/// What a flow counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FlowKind {
+    /// Permitted, at the start.
+    Allow,
+    /// Ended, so it had been permitted.
+    Close,
+    /// Refused.
+    Deny,
+    /// Neither: the action is unknown, or the server never answered.
+    Other,
+}
+
+impl FlowKind {
+    /// What a record counts as.
+    pub fn of(flow: &Flow) -> Self {
+        match (flow.action, flow.answer) {
+            (Action::Deny, _) => Self::Deny,
+            (Action::Unknown, _) | (_, Answer::Never) => Self::Other,
+            (Action::Allow, Answer::Untold) => Self::Allow,
+            (Action::Close, Answer::Untold) => Self::Close,
+        }
+    }
+
+    /// Whether it proves that the firewall let a connection through.
+    pub fn is_permitted(self) -> bool {
+        matches!(self, Self::Allow | Self::Close)
+    }
+
+    fn citation(self) -> CitationKind {
+        match self {
+            Self::Allow | Self::Close => CitationKind::Permitted,
+            Self::Deny => CitationKind::Denied,
+            Self::Other => CitationKind::Seen,
+        }
+    }
+}
+
+/// What became of a session, as far as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKind {
+    /// HELO.
+    pub helo: Helo,
+    /// AUTH.
+    pub auth: Auth,
+    /// The furthest point.
+    pub outcome: Outcome,
+}
+
+/// A place in the logs with its time, ordered by time (none first), then place.
+pub type Spot = (Option<Timestamp>, Citation);
+
+/// The evidence of one day.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// Records by firewall and kind, ascending.
+    pub flows: Vec<((u32, FlowKind), u64)>,
+    /// When flows were permitted, in microseconds.
+    pub permitted: Times,
+    /// Sessions by what became of them, ascending.
+    pub sessions: Vec<(SessionKind, u64)>,
+    /// From when to when sessions lasted whose HELO was accepted, and how many, ascending.
+    pub accepted: Vec<((Timestamp, Timestamp), u64)>,
+    /// Sessions with deliveries to other hosts, by the set of deliveries, ascending.
+    pub delivered: Vec<(Box<[Delivery]>, u64)>,
+    /// The earliest HELO names: time in microseconds (`i64::MAX` if none) and text, ascending.
+    pub helo_names: Vec<(i64, Box<str>)>,
+    /// The earliest user names of successful AUTH, likewise.
+    pub sasl_names: Vec<(i64, Box<str>)>,
+    /// The earliest and the latest line of each kind, ascending by kind.
+    pub cited: Vec<(CitationKind, (Spot, Spot))>,
+    /// The earliest time of all.
+    pub first: Option<Timestamp>,
+    /// The latest time of all.
+    pub last: Option<Timestamp>,
+    /// The latest time at which the server was reached: a flow was permitted, or a session ended.
+    pub reached: Option<Timestamp>,
+}
+
+/// A flow, reduced to what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowFact {
+    /// When.
+    pub time: Option<Timestamp>,
+    /// Which firewall.
+    pub device: u32,
+    /// What it counts as.
+    pub kind: FlowKind,
+    /// How many connections it stands for.
+    pub count: u32,
+    /// Its line.
+    pub at: Citation,
+}
+
+/// A session, reduced to what is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionFact<'a> {
+    /// From when to when it lasted, in this order.
+    pub lasted: Option<(Timestamp, Timestamp)>,
+    /// What became of it.
+    pub kind: SessionKind,
+    /// The name given in HELO.
+    pub helo_name: Option<&'a str>,
+    /// The user of a successful AUTH.
+    pub sasl_name: Option<&'a str>,
+    /// Its deliveries.
+    pub deliveries: &'a [Delivery],
+}
+
+impl<'a> SessionFact<'a> {
+    /// What counts of a session, but for its lines.
+    pub fn of(session: &'a Session) -> Self {
+        let ends = [session.start, session.end];
+        let known = || ends.into_iter().flatten();
+        Self {
+            lasted: known().min().zip(known().max()),
+            kind: SessionKind { helo: session.helo, auth: session.auth, outcome: session.outcome },
+            helo_name: session.helo_name.as_deref(),
+            sasl_name: session.sasl_username.as_deref(),
+            deliveries: &session.deliveries,
+        }
+    }
+}
+
+impl Piece {
+    /// Adds a flow; permitted times at most `join` microseconds apart become one interval.
+    pub fn add_flow(&mut self, flow: &FlowFact, join: i64) {
+        count(&mut self.flows, (flow.device, flow.kind), u64::from(flow.count));
+        if let (true, Some(time)) = (flow.kind.is_permitted(), flow.time) {
+            self.permitted.add(time.0, time.0, join);
+            self.reached = self.reached.max(flow.time);
+        }
+        self.cite(flow.kind.citation(), flow.time, flow.at);
+        self.saw(flow.time, flow.time);
+    }
+
+    /// Adds a session without its lines.
+    pub fn add_session(&mut self, session: &SessionFact<'_>) {
+        count(&mut self.sessions, session.kind, 1);
+        if let (Helo::Accepted, Some(lasted)) = (session.kind.helo, session.lasted) {
+            count(&mut self.accepted, lasted, 1);
+        }
+        match (session.kind.outcome, session.deliveries) {
+            // Relayed, but the log does not say where to: neither hop nor recipient is known.
+            (Outcome::Relayed, []) => count(&mut self.delivered, Box::new([unknown_delivery()]), 1),
+            (Outcome::Relayed | Outcome::Queued, known @ [_, ..]) => {
+                count(&mut self.delivered, known.into(), 1);
+            }
+            _ => {}
+        }
+        let start = session.lasted.map(|(start, _)| start);
+        let time = start.map_or(i64::MAX, |start| start.0);
+        if let Some(name) = session.helo_name {
+            keep_name(&mut self.helo_names, time, name);
+        }
+        if let Some(name) = session.sasl_name {
+            keep_name(&mut self.sasl_names, time, name);
+        }
+        let end = session.lasted.map(|(_, end)| end);
+        self.reached = self.reached.max(end);
+        self.saw(start, end);
+    }
+
+    /// Cites a line if it is the earliest or latest of its kind.
+    pub fn cite(&mut self, kind: CitationKind, time: Option<Timestamp>, at: Citation) {
+        self.cite_both(kind, ((time, at), (time, at)));
+    }
+
+    /// Adds the evidence of another part of the logs.
+    pub fn merge(&mut self, other: &Self, join: i64) {
+        for &(key, n) in &other.flows {
+            count(&mut self.flows, key, n);
+        }
+        self.permitted.merge(&other.permitted, join);
+        for &(kind, n) in &other.sessions {
+            count(&mut self.sessions, kind, n);
+        }
+        for &(lasted, n) in &other.accepted {
+            count(&mut self.accepted, lasted, n);
+        }
+        for (deliveries, n) in &other.delivered {
+            count(&mut self.delivered, deliveries.clone(), *n);
+        }
+        for (time, name) in &other.helo_names {
+            keep_name(&mut self.helo_names, *time, name);
+        }
+        for (time, name) in &other.sasl_names {
+            keep_name(&mut self.sasl_names, *time, name);
+        }
+        for &(kind, spots) in &other.cited {
+            self.cite_both(kind, spots);
+        }
+        self.reached = self.reached.max(other.reached);
+        self.saw(other.first, other.last);
+    }
+
+    /// The latest time at which a line of a kind is cited.
+    pub fn last_of(&self, kind: CitationKind) -> Option<Timestamp> {
+        let at = self.cited.binary_search_by_key(&kind, |&(known, _)| known).ok()?;
+        self.cited.get(at).and_then(|(_, (_, latest))| latest.0)
+    }
+
+    fn cite_both(&mut self, kind: CitationKind, (earliest, latest): (Spot, Spot)) {
+        match self.cited.binary_search_by_key(&kind, |&(known, _)| known) {
+            Ok(at) => {
+                if let Some((_, spots)) = self.cited.get_mut(at) {
+                    *spots = (spots.0.min(earliest), spots.1.max(latest));
+                }
+            }
+            Err(at) => self.cited.insert(at, (kind, (earliest, latest))),
+        }
+    }
+
+    fn saw(&mut self, first: Option<Timestamp>, last: Option<Timestamp>) {
+        // Reverse: none is the least of all, and must not be the earliest.
+        self.first = self.first.map(Reverse).max(first.map(Reverse)).map(|Reverse(time)| time);
+        self.last = self.last.max(last);
+    }
+}
+
+fn unknown_delivery() -> Delivery {
+    Delivery { next_hop: None, domain: Box::default() }
+}
+
+/// Adds to the count of a key in an ascending list. Most keys are new and last, or known.
+fn count<K: Ord>(counts: &mut Vec<(K, u64)>, key: K, n: u64) {
+    match counts.binary_search_by(|(known, _)| known.cmp(&key)) {
+        Ok(at) => {
+            if let Some((_, sum)) = counts.get_mut(at) {
+                *sum = sum.saturating_add(n);
+            }
+        }
+        Err(at) => counts.insert(at, (key, n)),
+    }
+}
+
+/// Keeps the earliest distinct names. A name that was dropped had `NAMES` others before it, and
+/// has them after every merge too: what is kept does not depend on the order.
+pub(crate) fn keep_name(names: &mut Vec<(i64, Box<str>)>, time: i64, name: &str) {
+    if let Some(at) = names.iter().position(|(_, known)| **known == *name) {
+        if names.get(at).is_some_and(|&(known, _)| known <= time) {
+            return;
+        }
+        names.remove(at);
+    }
+    let at = names.partition_point(|(t, n)| (*t, &**n) < (time, name));
+    if at < NAMES {
+        names.insert(at, (time, name.into()));
+        names.truncate(NAMES);
+    }
+}
