@@ -1,1 +1,253 @@
-//! judge: to come.
+//! Evidence to verdicts, priorities and reasons. In: the world, the evidence, what became of the
+//! inputs. Out: a [`Judgement`], its targets most urgent first.
+//!
+//! Pure: no I/O, no clock, integers only. Targets are judged one by one and sources one by one
+//! inside them; of a source only its ranked address stays, and its facts are made again from the
+//! evidence when a ticket asks for them ([`Judge::source`]).
+
+mod control;
+mod links;
+mod notes;
+mod score;
+mod source;
+mod table;
+mod totals;
+
+use std::collections::BTreeSet;
+
+use crate::correlate::assets::{Asset, Target};
+use crate::correlate::coverage::{Coverage, Covered, ShowsHeloOf, shows_helo_of};
+use crate::correlate::evidence::{Address, Evidence, Key};
+use crate::correlate::server::LoggedServer;
+use crate::correlate::world::World;
+use crate::judge::control::Control;
+use crate::judge::links::Links;
+use crate::judge::score::{Circumstances, OpenRelay, rank, verdict};
+use crate::judge::source::{Scene, Source};
+use crate::judge::totals::Totals;
+use crate::model::input::{Devices, InputReport};
+use crate::model::judged::{CitedLine, JudgedSource, JudgedTarget, Judgement, RankedSource};
+use crate::model::net::is_public;
+use crate::model::policy::Policy;
+
+/// How many sources a ticket names.
+const TOP: usize = 5;
+
+/// Everything that judging looks at.
+pub struct Judge<'a> {
+    world: &'a World,
+    policy: &'a Policy,
+    evidence: &'a Evidence,
+    reports: &'a [InputReport],
+    devices: &'a Devices,
+    shows_helo: ShowsHeloOf,
+    keys: Vec<Key>,
+    links: Links,
+    covered: Vec<Covered>,
+}
+
+impl<'a> Judge<'a> {
+    /// Prepares to judge. `reports` are the run's inputs, numbered as in citations; `devices` its
+    /// firewalls, numbered as in flow events.
+    pub fn new(
+        world: &'a World,
+        policy: &'a Policy,
+        evidence: &'a Evidence,
+        reports: &'a [InputReport],
+        devices: &'a Devices,
+    ) -> Self {
+        Self::with_formats(world, policy, evidence, reports, devices, shows_helo_of)
+    }
+
+    /// The same with another table of what the logs of mail formats can show.
+    pub fn with_formats(
+        world: &'a World,
+        policy: &'a Policy,
+        evidence: &'a Evidence,
+        reports: &'a [InputReport],
+        devices: &'a Devices,
+        shows_helo: ShowsHeloOf,
+    ) -> Self {
+        let coverage = Coverage::new(world, evidence, reports, shows_helo);
+        Self {
+            world,
+            policy,
+            evidence,
+            reports,
+            devices,
+            shows_helo,
+            keys: evidence.sorted_keys(),
+            links: Links::new(world, evidence),
+            covered: coverage.of_targets(policy),
+        }
+    }
+
+    /// Judges every target.
+    pub fn judge(&self) -> Judgement {
+        let control = Control::new(self.world, self.evidence);
+        let places = 0..self.world.targets().len();
+        let mut targets: Vec<JudgedTarget> =
+            places.filter_map(|place| self.judge_target(place, &control)).collect();
+        targets.sort_by(|a, b| {
+            let key = |t: &JudgedTarget| (t.priority, u8::MAX - t.score);
+            let name = |t: &JudgedTarget| (t.asset.key.clone(), t.port);
+            key(a).cmp(&key(b)).then_with(|| name(a).cmp(&name(b)))
+        });
+        let coverage = Coverage::new(self.world, self.evidence, self.reports, self.shows_helo);
+        Judgement {
+            targets,
+            unmatched: self.links.unmatched.clone(),
+            mail_coverage: coverage.by_mail_server(),
+            firewall_coverage: coverage.by_firewall(self.devices),
+            warnings: notes::of_run(
+                self.world,
+                self.evidence,
+                self.reports,
+                self.devices,
+                &self.links,
+            ),
+        }
+    }
+
+    /// All facts of one of a target's sources; none if the target is not of this judge.
+    pub fn source(&self, target: &JudgedTarget, source: RankedSource) -> Option<JudgedSource> {
+        let scene = self.scene(self.place_of(target)?)?;
+        Some(described(source, scene.source(source.address)?))
+    }
+
+    /// All facts of each of a target's sources, in their order.
+    pub fn sources<'s>(
+        &'s self,
+        target: &'s JudgedTarget,
+    ) -> impl Iterator<Item = JudgedSource> + 's {
+        let scene = self.place_of(target).and_then(|place| self.scene(place));
+        target.sources.iter().filter_map(move |&source| {
+            Some(described(source, scene.as_ref()?.source(source.address)?))
+        })
+    }
+
+    fn place_of(&self, target: &JudgedTarget) -> Option<usize> {
+        let (assets, key) = (self.world.assets(), &target.asset.key);
+        let from = assets.partition_point(|asset| asset.facts.key < *key);
+        let same = assets.get(from..)?.iter().take_while(|asset| asset.facts.key == *key);
+        let mut places = same.filter(|asset| asset.facts == target.asset);
+        let asset = places.next()?;
+        let on_port = |place: &usize| {
+            self.world.targets().get(*place).is_some_and(|known| known.port == target.port)
+        };
+        asset.targets.iter().copied().find(on_port)
+    }
+
+    /// The keys of a logged server's sources, ascending.
+    fn sources_of(&self, server: u32) -> &[Key] {
+        let from = self.keys.partition_point(|key| key.server < server);
+        let to = self.keys.partition_point(|key| key.server <= server);
+        self.keys.get(from..to).unwrap_or_default()
+    }
+
+    fn scene(&self, place: usize) -> Option<Scene<'_>> {
+        let target = self.world.targets().get(place)?;
+        let asset = self.world.assets().get(target.asset)?;
+        let servers = self.links.by_target.get(place)?;
+        let covered = self.covered.get(place)?;
+        let sources = |server| self.sources_of(server);
+        let logs = (self.world, self.evidence);
+        Some(Scene::new(logs, (asset, target), (servers, covered), &sources))
+    }
+
+    /// The distinct sources of a target, ascending.
+    fn addresses(&self, servers: &[u32]) -> Vec<Address> {
+        let keys = servers.iter().flat_map(|&server| self.sources_of(server));
+        let mut addresses: Vec<Address> = keys.map(|key| key.source).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    fn judge_target(&self, place: usize, control: &Control) -> Option<JudgedTarget> {
+        let scene = self.scene(place)?;
+        let Scene { asset, target, servers, covered, .. } = scene;
+        let mut totals = Totals::default();
+        for address in self.addresses(servers) {
+            if let Some(source) = scene.source(address) {
+                totals.add(address, &source, &covered.facts.mail, target.scan.scan_time);
+            }
+        }
+        totals.ranked.sort_unstable();
+        let ranking = rank(&totals, &self.circumstances(asset, target, covered));
+        let top = totals.ranked.iter().take(TOP);
+        let top_sources =
+            top.filter_map(|&source| Some(described(source, scene.source(source.address)?)));
+        let mut notes = notes::of_target(&scene, &totals, &self.links, self.devices);
+        notes.extend(control.notes(asset, servers, self.evidence.tolerance()));
+        let known = servers.iter().filter_map(|&n| self.evidence.servers().get(n as usize));
+        let logged: Vec<&LoggedServer> = known.map(|(server, _)| server).collect();
+        Some(JudgedTarget {
+            asset: asset.facts.clone(),
+            port: target.port,
+            scan: target.scan.clone(),
+            verdict: verdict(&totals, covered.is_covered),
+            rule: ranking.rule,
+            priority: ranking.priority,
+            score: ranking.score,
+            confidence: ranking.confidence,
+            reasons: ranking.reasons,
+            due_days: ranking.due_days,
+            deciding: totals.best.map(|best| best.ip),
+            unexpected_sources: totals.unexpected,
+            external_sources: totals.external,
+            counts: totals.counts,
+            first_seen: totals.first,
+            last_seen: totals.last,
+            top_sources: top_sources.collect(),
+            helo_names: totals.helo_names.into_iter().map(|(_, name)| name).collect(),
+            sources: totals.ranked,
+            matched: notes::endpoints_text(&logged),
+            coverage: covered.facts.clone(),
+            notes,
+        })
+    }
+
+    fn circumstances(&self, asset: &Asset, target: &Target, covered: &Covered) -> Circumstances {
+        let facts = &asset.facts;
+        let public = match facts.ip {
+            Some(ip) => is_public(ip),
+            None => facts.addresses.iter().any(|&ip| is_public(ip)),
+        };
+        Circumstances {
+            port: target.port,
+            newest: covered.facts.newest(),
+            relay: match target.has_relay_plugin() {
+                true if public => OpenRelay::Public,
+                true => OpenRelay::Private,
+                false => OpenRelay::No,
+            },
+            role: facts.role,
+            critical: facts.critical,
+            weakens: target.weakens,
+            days: self.policy.priority.days,
+        }
+    }
+}
+
+fn described(ranked: RankedSource, source: Source) -> JudgedSource {
+    let mut citations = BTreeSet::new();
+    for &(kind, spots) in &source.piece.cited {
+        for (time, at) in [spots.0, spots.1] {
+            citations.insert(CitedLine { kind, time, at });
+        }
+    }
+    let names = |names: Vec<(i64, Box<str>)>| names.into_iter().map(|(_, name)| name).collect();
+    JudgedSource {
+        ip: ranked.ip(),
+        class: source.class,
+        rule: source.rule,
+        step_down: source.step_down,
+        counts: source.counts,
+        first_seen: source.piece.first,
+        last_seen: source.piece.last,
+        helo_names: names(source.piece.helo_names),
+        sasl_usernames: names(source.piece.sasl_names),
+        citations: citations.into_iter().collect(),
+    }
+}

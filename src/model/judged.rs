@@ -494,7 +494,7 @@ pub struct UnmatchedServer {
     pub why: Unmatched,
     /// How many sessions.
     pub sessions: u64,
-    /// The asset keys that the name fits, where it is ambiguous, sorted.
+    /// The keys of the assets that it may be, sorted.
     pub candidates: Vec<String>,
 }
 
