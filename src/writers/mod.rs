@@ -22,7 +22,7 @@ use std::io::{self, Write};
 
 use crate::error::Result;
 use crate::model::input::InputReport;
-use crate::model::judged::{JudgedSource, JudgedTarget, Judgement, RankedSource};
+use crate::model::judged::{JudgedSource, JudgedTarget, Judgement};
 use crate::model::time::Timestamp;
 use crate::tickets::{Author, Standing, Ticket};
 use crate::writers::outdir::OutDir;
@@ -50,8 +50,10 @@ pub trait Output: Sync {
     fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()>;
 }
 
-/// The full facts of a ranked source of a target; none if it is not one of its sources.
-pub type SourceLookup<'a> = dyn Fn(&JudgedTarget, RankedSource) -> Option<JudgedSource> + 'a;
+/// The unexpected sources of a target with all their facts, strongest first, each made when it is
+/// its turn (`judge::Judge::sources`).
+pub type SourcesOf<'a> =
+    dyn Fn(&'a JudgedTarget) -> Box<dyn Iterator<Item = JudgedSource> + 'a> + 'a;
 
 /// What earlier runs know of a target's ticket.
 pub type StandingLookup<'a> = dyn Fn(&JudgedTarget) -> Standing + 'a;
@@ -65,8 +67,8 @@ pub struct Run<'a> {
     pub author: &'a Author<'a>,
     /// The tickets' standing.
     pub standing: &'a StandingLookup<'a>,
-    /// The sources' facts.
-    pub source: &'a SourceLookup<'a>,
+    /// The targets' sources.
+    pub sources: &'a SourcesOf<'a>,
     /// What became of the inputs, in the order of `Citation::input`.
     pub inputs: &'a [InputReport],
     /// What else run.json tells.
@@ -88,15 +90,10 @@ pub struct Account {
     pub warnings: Vec<String>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// The targets that get a ticket, in order.
-    pub fn ticket_targets(&self) -> impl Iterator<Item = &JudgedTarget> {
+    pub fn ticket_targets(&self) -> impl Iterator<Item = &'a JudgedTarget> + use<'a> {
         self.judgement.targets.iter().filter(|target| target.makes_ticket())
-    }
-
-    /// A target's unexpected sources, strongest first, each made when it is its turn.
-    pub fn sources<'r>(&'r self, target: &'r JudgedTarget) -> impl Iterator<Item = JudgedSource> {
-        target.sources.iter().filter_map(|ranked| (self.source)(target, *ranked))
     }
 
     /// The ticket of a target.

@@ -50,7 +50,7 @@ struct Manifest<'a> {
     outputs: BTreeMap<&'static str, OutputShape<'a>>,
 }
 
-fn manifest<'a>(run: &Run<'a>, written: &'a [Written]) -> Manifest<'a> {
+fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written]) -> Manifest<'m> {
     let Run { judgement, inputs, account, .. } = *run;
     let mut totals = Tally::default();
     for input in inputs {
@@ -61,7 +61,7 @@ fn manifest<'a>(run: &Run<'a>, written: &'a [Written]) -> Manifest<'a> {
         *priorities.entry(target.priority.word()).or_default() += 1;
     }
     let output =
-        |file: &'a Written| (file.name, OutputShape { sha256: &file.sha256, bytes: file.bytes });
+        |file: &'m Written| (file.name, OutputShape { sha256: &file.sha256, bytes: file.bytes });
     Manifest {
         program: "helotriage",
         version: env!("CARGO_PKG_VERSION"),

@@ -50,7 +50,7 @@ impl Output for SourcesCsv {
         csv.write_record(COLUMNS)?;
         for target in &run.judgement.targets {
             let head = head(target);
-            for source in run.sources(target) {
+            for source in (run.sources)(target) {
                 for cell in head.iter().map(String::as_str) {
                     csv.write_field(cell)?;
                 }

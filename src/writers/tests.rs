@@ -44,17 +44,20 @@ fn with_inputs<T>(
         arguments: BTreeMap::from([("plugins".to_owned(), vec!["smtp".to_owned()])]),
         ..Account::default()
     };
-    let source = |target: &JudgedTarget, ranked: RankedSource| {
-        target.top_sources.iter().find(|source| source.ip == ranked.ip()).cloned()
-    };
+    let sources = |target| all_sources(target);
     check(&Run {
         judgement: &judgement,
         author: &author,
         standing: &Standing::new,
-        source: &source,
+        sources: &sources,
         inputs,
         account: &account,
     })
+}
+
+/// The fixtures' targets have no sources beyond the five of the ticket.
+fn all_sources(target: &JudgedTarget) -> Box<dyn Iterator<Item = JudgedSource> + '_> {
+    Box::new(target.top_sources.iter().cloned())
 }
 
 fn bytes(output: &dyn Output, run: &Run<'_>) -> Vec<u8> {

@@ -26,7 +26,7 @@ impl Output for TicketsJsonl {
     fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
         for target in run.ticket_targets() {
             let ticket = run.ticket(target)?;
-            serde_json::to_writer(&mut *to, &shape(&ticket, Sources { target, run }))?;
+            serde_json::to_writer(&mut *to, &shape(&ticket, Sources { target, run: *run }))?;
             to.write_all(b"\n")?;
         }
         Ok(())
@@ -35,7 +35,7 @@ impl Output for TicketsJsonl {
 
 /// A ticket's keys in their order: those of tickets.csv, then `sources`.
 #[derive(Serialize)]
-struct TicketShape<'a> {
+struct TicketShape<'a, 'r> {
     ticket_id: &'a str,
     status: &'static str,
     priority: &'static str,
@@ -77,10 +77,10 @@ struct TicketShape<'a> {
     remediation: &'a str,
     verification: &'a str,
     rollback: &'a str,
-    sources: Sources<'a>,
+    sources: Sources<'r>,
 }
 
-fn shape<'a>(ticket: &'a Ticket, sources: Sources<'a>) -> TicketShape<'a> {
+fn shape<'a, 'r>(ticket: &'a Ticket, sources: Sources<'r>) -> TicketShape<'a, 'r> {
     TicketShape {
         ticket_id: &ticket.ticket_id,
         status: ticket.status.word(),
@@ -130,13 +130,13 @@ fn shape<'a>(ticket: &'a Ticket, sources: Sources<'a>) -> TicketShape<'a> {
 /// A target's sources, each made when it is its turn.
 struct Sources<'a> {
     target: &'a JudgedTarget,
-    run: &'a Run<'a>,
+    run: Run<'a>,
 }
 
 impl Serialize for Sources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { target, run } = self;
-        serializer.collect_seq(run.sources(target).map(|source| Source::new(source, run)))
+        serializer.collect_seq((run.sources)(target).map(|source| Source::new(source, run)))
     }
 }
 
