@@ -137,10 +137,14 @@ pub(super) fn text(bytes: &[u8], at: usize) -> Result<usize, Stop> {
 /// A reference, `at` its `&`: the offset behind the `;`.
 fn reference(bytes: &[u8], at: usize) -> Result<usize, Stop> {
     let rest = bytes.get(at.saturating_add(1)..).unwrap_or_default();
-    for name in [&b"quot;"[..], b"apos;", b"#xd;", b"lt;", b"gt;", b"amp;"] {
-        if rest.starts_with(name) {
-            return Ok(at.saturating_add(1).saturating_add(name.len()));
-        }
+    let usual = match rest {
+        [b'q', b'u', b'o', b't', b';', ..] | [b'a', b'p', b'o', b's', b';', ..] => 6,
+        [b'l' | b'g', b't', b';', ..] => 4,
+        [b'#', b'x', b'd', b';', ..] | [b'a', b'm', b'p', b';', ..] => 5,
+        _ => 0,
+    };
+    if usual > 0 {
+        return Ok(at.saturating_add(usual));
     }
     let length = rest.iter().position(|&b| !(is(b, NAME) || b == b'#'));
     let body = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();

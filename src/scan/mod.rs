@@ -25,3 +25,5 @@ mod surroundings;
 pub mod targets;
 mod text;
 mod walk;
+
+pub use refusal::is_export;

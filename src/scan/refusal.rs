@@ -1,7 +1,33 @@
-//! Why a file is no .nessus export. In: its first bytes, or its root element. Out: what was
-//! found, in words that tell the operator which file to export instead.
+//! Whether a file is a .nessus export, and why it is none. In: its first bytes, or its root
+//! element. Out: yes or no; what was found, in words that tell the operator which file to export
+//! instead.
+
+use memchr::memmem;
 
 use crate::scan::markup::shown;
+
+/// Whether a file's first bytes (a few kilobytes are enough) are those of a .nessus export of any
+/// version, whatever its encoding: behind declaration and comments stands its root element. A
+/// file may be named `.nessus` and be none; `read_scan` says what it is instead.
+pub fn is_export(head: &[u8]) -> bool {
+    let plain: Vec<u8> = head.iter().copied().filter(|b| *b != 0 && b.is_ascii()).collect();
+    let mut rest = plain.trim_ascii_start();
+    while let Some(behind) = behind_aside(rest) {
+        rest = behind;
+    }
+    [&b"<NessusClientData"[..], b"<ReportHost"].iter().any(|root| rest.starts_with(root))
+}
+
+/// What stands behind the comment or instruction that the text begins with, if it does.
+fn behind_aside(text: &[u8]) -> Option<&[u8]> {
+    let closing: &[u8] = match text {
+        [b'<', b'!', b'-', b'-', ..] => b"-->",
+        [b'<', b'?', ..] => b"?>",
+        _ => return None,
+    };
+    let end = memmem::find(text, closing)?;
+    text.get(end.saturating_add(closing.len())..).map(<[u8]>::trim_ascii_start)
+}
 
 const EXPECTED: &str = "expected an export that begins with <NessusClientData_v2";
 
@@ -62,6 +88,25 @@ mod tests {
             let message = not_xml(head);
             let expected = expected.map(|found| format!("{found}; {EXPECTED}"));
             assert_eq!(message, expected);
+        }
+    }
+
+    #[test]
+    fn exports_are_recognised_by_their_root() {
+        let utf16: Vec<u8> =
+            "\u{feff}<NessusClientData_v2>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let cases: [(&[u8], bool); 8] = [
+            (b"<?xml version=\"1.0\" ?>\n<!-- a --><!-- b -->\n<NessusClientData_v2>", true),
+            (b"<!-- a --><?xml version=\"1.0\" ?><ReportHost name='x'>", true),
+            (b"\xef\xbb\xbf<NessusClientData_v2", true),
+            (b"<NessusClientData><Report>", true),
+            (&utf16, true),
+            (b"<134>Nov  2 10:00:00 fw1 kernel: SRC=192.0.2.1", false),
+            (b"<!-- a", false),
+            (b"", false),
+        ];
+        for (head, expected) in cases {
+            assert_eq!(is_export(head), expected, "{}", String::from_utf8_lossy(head));
         }
     }
 

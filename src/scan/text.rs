@@ -8,8 +8,9 @@ use crate::model::net::parse_decimal;
 /// Decodes UTF-8. Bytes that are none, and control characters but tab and line ends, become
 /// U+FFFD; the second value counts them.
 pub(super) fn decode(bytes: &[u8]) -> (String, u64) {
-    if bytes.iter().all(|&b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=0x7f)) {
-        return (String::from_utf8_lossy(bytes).into_owned(), 0);
+    let plain = |&b: &u8| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=0x7f);
+    if let (true, Ok(text)) = (bytes.iter().all(plain), std::str::from_utf8(bytes)) {
+        return (text.to_string(), 0);
     }
     let mut text = String::with_capacity(bytes.len());
     let mut replaced = 0u64;
