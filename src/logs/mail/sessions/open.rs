@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use crate::logs::fields;
+use crate::logs::mail::batch::BatchFact;
 use crate::logs::mail::fact::{Answer, End, Fact, Success, Summary, Verb, Weight};
 use crate::logs::mail::sessions::Keep;
 use crate::logs::mail::sessions::dialogue::Dialogue;
@@ -61,6 +62,14 @@ impl Open {
         Self { format, told_before, ..Self::default() }
     }
 
+    /// Takes the ends that a record knows; the first word counts.
+    pub(super) fn meet(&mut self, record: &BatchFact) {
+        self.client = self.client.or(record.client);
+        self.client_port = self.client_port.or(record.client_port);
+        self.local_ip = self.local_ip.or(record.local_ip);
+        self.local_port = self.local_port.or(record.local_port);
+    }
+
     /// Takes a fact whose texts are bytes. Queue ids are the caller's business.
     pub(super) fn take(&mut self, fact: Fact<&[u8]>, at: At) {
         self.touch(at.time);
@@ -107,6 +116,12 @@ impl Open {
     /// Whether a command was refused so far.
     pub(super) fn was_refused(&self) -> bool {
         self.refused
+    }
+
+    /// Gives up the session in favour of another that tells of the same: it counts nowhere.
+    pub(super) fn disown(&mut self) -> Vec<Delivery> {
+        self.told_before = true;
+        std::mem::take(&mut self.deliveries)
     }
 
     /// Takes over the deliveries of a message that came back from a content filter.

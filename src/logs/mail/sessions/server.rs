@@ -48,6 +48,8 @@ struct Slot {
     /// Messages that have not left the queue.
     messages: u32,
     key: u64,
+    /// The message that the session is known by alone.
+    stands_for: Option<u64>,
     open: Open,
 }
 
@@ -131,7 +133,7 @@ impl ServerSessions {
         self.advance(around);
         match record.subject {
             Subject::Session(key) => self.take_session(key, record, fact, around),
-            Subject::Message(key) => self.take_message(key, fact, around),
+            Subject::Message(key) => self.take_message(key, record, fact, around),
         }
     }
 
@@ -158,10 +160,7 @@ impl ServerSessions {
             None => self.open(key, record, around),
         };
         let Some(slot) = self.slot(place) else { return Told::First };
-        slot.open.client = slot.open.client.or(record.client);
-        slot.open.client_port = slot.open.client_port.or(record.client_port);
-        slot.open.local_ip = slot.open.local_ip.or(record.local_ip);
-        slot.open.local_port = slot.open.local_port.or(record.local_port);
+        slot.open.meet(record);
         slot.open.take(fact, around.at);
         let told = if slot.open.told_before { Told::Again } else { Told::First };
         match fact {
@@ -324,21 +323,31 @@ impl ServerSessions {
     /// in front of the queue has passed on.
     fn enqueue(&mut self, queue: u64, place: Place, limits: Limits) {
         let owner = self.messages.get(&queue).filter(|m| !m.gone).and_then(|m| m.session);
-        match owner {
-            Some(owner) if owner != place && self.slot(owner).is_some() => {
-                self.link(queue, place, limits);
+        let owner = owner.filter(|owner| *owner != place);
+        match owner.and_then(|owner| self.slot(owner)) {
+            Some(slot) if slot.stands_for == Some(queue) => {
+                // The message told of itself before its session did: they are one.
+                let deliveries = slot.open.disown();
+                self.announce(queue, place, limits);
+                if let Some(slot) = self.slot(place) {
+                    slot.open.adopt(&deliveries);
+                }
             }
-            _ => self.announce(queue, place, limits),
+            Some(_) => self.link(queue, place, limits),
+            None => self.announce(queue, place, limits),
         }
     }
 
     fn take_message(
         &mut self,
         queue: u64,
+        record: &BatchFact,
         fact: Fact<&[u8]>,
         around: &mut Surroundings<'_>,
     ) -> Told {
-        let Some(message) = self.messages.get_mut(&queue) else { return Told::First };
+        let Some(message) = self.messages.get_mut(&queue) else {
+            return self.meet_message(queue, record, fact, around);
+        };
         if message.gone {
             return Told::First;
         }
@@ -366,6 +375,31 @@ impl ServerSessions {
             Fact::Removed => self.remove(queue, around.out),
             _ => {}
         }
+        told
+    }
+
+    /// A message that no session told of. Where the line names its client, the message stands for
+    /// a session that has ended.
+    fn meet_message(
+        &mut self,
+        queue: u64,
+        record: &BatchFact,
+        fact: Fact<&[u8]>,
+        around: &mut Surroundings<'_>,
+    ) -> Told {
+        if record.client.is_none() || !matches!(fact, Fact::Queued { .. }) {
+            return Told::First;
+        }
+        let place = self.open(queue, record, around);
+        self.keys.remove(&queue);
+        let Some(slot) = self.slot(place) else { return Told::First };
+        slot.stage = Stage::Held;
+        slot.stands_for = Some(queue);
+        slot.open.meet(record);
+        slot.open.take(fact, around.at);
+        let told = if slot.open.told_before { Told::Again } else { Told::First };
+        self.held.push_back((place, around.at.time));
+        self.announce(queue, place, around.limits);
         told
     }
 
@@ -488,6 +522,7 @@ impl ServerSessions {
                 stage: Stage::Free,
                 messages: 0,
                 key: 0,
+                stands_for: None,
                 open: Open::default(),
             });
             (self.slots.len() - 1) as u32
@@ -497,6 +532,7 @@ impl ServerSessions {
             slot.stage = Stage::Talking;
             slot.messages = 0;
             slot.key = key;
+            slot.stands_for = None;
             slot.open = open;
             place.generation = slot.generation;
         }
