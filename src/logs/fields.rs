@@ -51,6 +51,13 @@ pub fn value<'a>(text: &'a [u8], key: &[u8], separators: &[u8]) -> Option<&'a [u
     None
 }
 
+/// Whether a message starts with this, or does so after one word: relays that write a head of
+/// their own may leave the sender's address before the message.
+pub fn starts_soon(text: &[u8], start: &[u8]) -> bool {
+    let second = memchr::memchr(b' ', text).and_then(|blank| text.get(blank..));
+    text.starts_with(start) || second.is_some_and(|rest| rest.trim_ascii_start().starts_with(start))
+}
+
 /// Iterates over the `key=value` pairs of a line in order. A value is quoted (quotes taken off,
 /// `\"` inside kept) or goes up to the next separator; a quoted value may be followed by the next
 /// key without a separator, and a whole pair may stand in quotes (`"key=value"`). Words without `=`
@@ -197,6 +204,15 @@ mod tests {
     fn bytes_that_are_no_text_are_spelt_out() {
         assert_eq!(&*shown("mx-\u{e4}".as_bytes()), "mx-\u{e4}");
         assert_eq!(&*shown(b"a\xffb\xc3"), "a\\xffb\\xc3");
+    }
+
+    #[test]
+    fn a_word_may_stand_before_the_message() {
+        let cases =
+            [("id=1", true), ("10.0.0.1 id=1", true), ("a b id=1", false), ("xid=1", false)];
+        for (text, expected) in cases {
+            assert_eq!(starts_soon(text.as_bytes(), b"id="), expected, "{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod line;
 pub mod fields;
+pub mod json;
 pub mod envelope;
 pub mod firewall;
 pub mod join;

@@ -15,7 +15,7 @@
 use memchr::memmem;
 
 use crate::logs::clock::LogTime;
-use crate::logs::fields::{Pairs, pairs, until_any};
+use crate::logs::fields::{Pairs, pairs};
 use crate::logs::firewall::ends::{Parsed, conclude, end, other_end};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
@@ -47,9 +47,9 @@ impl FirewallFormat for Format {
         const KINDS: [&[u8]; 4] = [b"traffic", b"utm", b"event", b"anomaly"];
         const MARKS: [&[u8]; 4] = [b"logid", b"log_id", b"devid", b"device_id"];
         // Other programs may quote such text; here the whole message is pairs.
-        let first = until_any(line.body, b"= ");
-        let starts_with_pair = line.body.get(first.len()) == Some(&b'=');
-        if !starts_with_pair || memmem::find(line.body, b"type=").is_none() {
+        let starts_with_pair =
+            line.body.splitn(3, |&b| b == b' ').take(2).any(|word| word.contains(&b'='));
+        if line.tag.is_some() || !starts_with_pair || memmem::find(line.body, b"type=").is_none() {
             return false;
         }
         let (mut kind, mut mark) = (false, false);

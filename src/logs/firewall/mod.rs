@@ -6,6 +6,7 @@
 //! into `samples/firewall/NAME/*.log`, write `expected.jsonl` beside them with
 //! `UPDATE_SAMPLES=1 cargo test samples_give`, and review it line by line.
 
+mod aws_vpcflow;
 mod checkpoint;
 mod cisco_asa;
 mod cisco_ftd;
@@ -15,7 +16,9 @@ mod fortigate;
 mod mikrotik;
 mod netfilter;
 mod panos;
+mod sonicwall;
 mod sophos_xg;
+mod windows_fw;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -31,9 +34,12 @@ use crate::model::net::Endpoint;
 /// Every firewall format, in the order of recognition: the first that recognises a line has it.
 #[rustfmt::skip] // One a line.
 pub static FORMATS: &[&dyn FirewallFormat] = &[
+    &aws_vpcflow::Format,
+    &windows_fw::Format,
     &cisco_asa::Format,
     &cisco_ftd::Format,
     &checkpoint::Format,
+    &sonicwall::Format,
     &sophos_xg::Format,
     &fortigate::Format,
     &panos::Format,

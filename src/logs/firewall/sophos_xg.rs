@@ -15,7 +15,7 @@
 use memchr::memmem;
 
 use crate::logs::clock::LogTime;
-use crate::logs::fields::Pairs;
+use crate::logs::fields::{Pairs, starts_soon};
 use crate::logs::firewall::ends::{Parsed, conclude, end, other_end};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
@@ -41,10 +41,11 @@ impl FirewallFormat for Format {
     }
 
     fn recognises(&self, line: &Line<'_>) -> bool {
-        let sfos = line.body.starts_with(b"device=\"SFW\"")
-            || line.body.starts_with(b"device_name=\"SFW\"");
-        sfos || utm_head(line.raw).0.is_some()
-            && memmem::find(line.raw, b" sub=\"packetfilter\"").is_some()
+        let sfos = starts_soon(line.body, b"device=\"SFW\"")
+            || starts_soon(line.body, b"device_name=\"SFW\"");
+        sfos && line.tag.is_none()
+            || utm_head(line.raw).0.is_some()
+                && memmem::find(line.raw, b" sub=\"packetfilter\"").is_some()
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
