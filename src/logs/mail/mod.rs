@@ -10,6 +10,7 @@ use crate::logs::line::{Columns, Line, Outcome};
 
 pub mod batch;
 pub mod exchange;
+pub mod exim;
 pub mod fact;
 pub mod postfix;
 pub mod sessions;
@@ -19,7 +20,7 @@ pub use fact::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Verb, W
 pub use sessions::{Assembler, Finished, Keep, Limits};
 
 /// Every mail format, in the order of recognition: the first that recognises a line has it.
-pub static FORMATS: &[&dyn MailFormat] = &[&postfix::Format, &exchange::Format];
+pub static FORMATS: &[&dyn MailFormat] = &[&postfix::Format, &exchange::Format, &exim::Format];
 
 /// One mail server's log format.
 pub trait MailFormat: Sync {

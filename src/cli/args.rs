@@ -1,0 +1,185 @@
+//! The command line, as typed. In: arguments. Out: [`Arguments`]; what they mean together with a
+//! policy is `cli::job`'s.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Finds out which SMTP findings of a Nessus scan matter, from your own firewall and mail logs.
+#[derive(Debug, Parser)]
+#[command(name = "helotriage", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 published, complete; 1 published, and a ticket reached \
+--fail-on; 2 usage or policy error; 3 published, but some input was unreadable or over its reject \
+budget; 4 nothing published: no usable scan; 5 nothing published: output could not be written; \
+6 another run holds the lock; 130/143 stopped by a signal.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read scans and logs, correlate, and write prioritised tickets.
+    Run(RunArguments),
+    /// Print what the program sees in files: one JSON line per finding, flow or session.
+    Inspect(InspectArguments),
+    /// Print a ticket's score term by term, and the log lines that it cites.
+    Explain(ExplainArguments),
+    /// List the supported log formats.
+    Formats,
+    /// Write a starter policy, or check one.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The policy file, whose [inputs] also say what to read and where to write.
+    #[arg(long, value_name = "FILE", conflicts_with = "policy")]
+    pub config: Option<PathBuf>,
+    /// A policy file, its [inputs] left aside.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// A Nessus export, a folder or a quoted glob; repeats.
+    #[arg(long, value_name = "PATH")]
+    pub scan: Vec<String>,
+    /// A firewall log, a folder or a quoted glob; `-` is standard input; repeats.
+    #[arg(long, value_name = "PATH")]
+    pub firewall: Vec<String>,
+    /// A mail-server log, a folder or a quoted glob; `-` is standard input; repeats.
+    #[arg(long, value_name = "PATH")]
+    pub mail: Vec<String>,
+    /// The folder for tickets.csv and the other outputs.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What logs do not say themselves.
+    #[command(flatten)]
+    pub inputs: InputArguments,
+    /// Which findings make targets: `smtp`, or plugin ids separated by commas.
+    #[arg(long, value_name = "IDS", default_value = "smtp")]
+    pub plugins: String,
+    /// Keep the complete hosts of a truncated export, and mark the run.
+    #[arg(long)]
+    pub allow_truncated: bool,
+    /// Leave out events before this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Leave out events after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Worker threads; one per core by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Exit with 1 if a ticket has this priority or a higher one.
+    #[arg(long, value_name = "P1..P4")]
+    pub fail_on: Option<FailOn>,
+    /// Share of unreadable lines, in per cent of those of a known format, above which an input
+    /// counts as unreadable (exit 3).
+    #[arg(long, value_name = "PERCENT", default_value_t = 20,
+          value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub max_reject: u8,
+    /// Say nothing on standard error but errors and warnings.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// What logs do not say themselves; flags override the policy's [[input]] blocks.
+#[derive(Debug, Args)]
+pub struct InputArguments {
+    /// Force a log format; repeats.
+    #[arg(long, value_name = "GLOB=NAME")]
+    pub format: Vec<String>,
+    /// The time zone of logs that name none: an IANA name or an offset; repeats.
+    #[arg(long, value_name = "GLOB=ZONE")]
+    pub zone: Vec<String>,
+    /// The mail server that wrote a log which does not say so; repeats.
+    #[arg(long, value_name = "GLOB=HOST")]
+    pub server: Vec<String>,
+    /// The reference time (RFC 3339) for years that logs leave out, instead of each file's
+    /// modification time: makes runs reproducible.
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<String>,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// Logs or Nessus exports; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// A policy whose [[input]] blocks and [verdicts] apply.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// What logs do not say themselves.
+    #[command(flatten)]
+    pub inputs: InputArguments,
+    /// Worker threads; one per core by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The ticket's id, as in tickets.csv.
+    pub ticket_id: String,
+    /// The folder that the run wrote to.
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Print a commented starter policy, or write it to a new file.
+    Init {
+        /// The file to write; it must not exist. Standard output if left out.
+        file: Option<PathBuf>,
+    },
+    /// Check a policy and say what it resolves to.
+    Check {
+        /// The policy file.
+        file: PathBuf,
+    },
+}
+
+/// The lowest priority that makes a run exit with 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Critical.
+    #[value(name = "P1", alias = "p1")]
+    P1,
+    /// High.
+    #[value(name = "P2", alias = "p2")]
+    P2,
+    /// Medium.
+    #[value(name = "P3", alias = "p3")]
+    P3,
+    /// Low.
+    #[value(name = "P4", alias = "p4")]
+    P4,
+}
+
+impl FailOn {
+    /// 1 to 4.
+    pub fn band(self) -> u8 {
+        match self {
+            Self::P1 => 1,
+            Self::P2 => 2,
+            Self::P3 => 3,
+            Self::P4 => 4,
+        }
+    }
+}

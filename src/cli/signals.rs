@@ -1,0 +1,48 @@
+//! Signals. In: SIGINT, SIGTERM, SIGHUP. Out: the process ends at once with 130 or 143, but never
+//! while the output set is being swapped: then it ends right after.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// Exit code after SIGINT.
+const INTERRUPTED: u8 = 130;
+/// Exit code after SIGTERM and SIGHUP.
+const TERMINATED: u8 = 143;
+
+/// Decides what a signal does.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    /// While true, a signal ends the process at once.
+    armed: Arc<AtomicBool>,
+    /// The last signal that came, 0 for none.
+    pending: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Takes the signals over. Where the system refuses, they keep their default effect, which
+    /// also ends the process.
+    pub fn install() -> Self {
+        let signals =
+            Self { armed: Arc::new(AtomicBool::new(true)), pending: Arc::new(AtomicUsize::new(0)) };
+        for (signal, code) in [(SIGINT, INTERRUPTED), (SIGTERM, TERMINATED), (SIGHUP, TERMINATED)] {
+            let armed = Arc::clone(&signals.armed);
+            let _ = flag::register_conditional_shutdown(signal, i32::from(code), armed);
+            let pending = Arc::clone(&signals.pending);
+            let _ = flag::register_usize(signal, pending, usize::from(code));
+        }
+        signals
+    }
+
+    /// Does something that no signal may cut short. Gives its result, or the exit code of a signal
+    /// that came meanwhile.
+    pub fn hold<T>(&self, work: impl FnOnce() -> T) -> (T, Option<u8>) {
+        self.armed.store(false, Ordering::SeqCst);
+        let result = work();
+        self.armed.store(true, Ordering::SeqCst);
+        let code = u8::try_from(self.pending.load(Ordering::SeqCst)).ok().filter(|code| *code > 0);
+        (result, code)
+    }
+}

@@ -1,0 +1,546 @@
+//! Exim, the main log (and the reject log, which repeats lines of it), as a file or through syslog.
+//!
+//! `2026-11-02 10:00:00 [67] H=(probe.example) [198.51.100.7]:40001 I=[203.0.113.25]:25 F=<a@b.example> rejected RCPT <c@d.example>: relay not permitted`
+//!
+//! Document: the Exim specification, chapter 53, "Log files". The default selectors write nothing
+//! for a client that only connects or only says HELO: no line never means that none was accepted.
+//! Lines that name the client's port belong to one session by address and port; without port and
+//! pid every line is a session of its own. Messages are followed by their id. Skipped: queue runs,
+//! local submission, the headers in the reject log.
+
+use crate::logs::clock::LogTime;
+use crate::logs::fields::{after, between, split_once};
+use crate::logs::line::{Columns, Line, Outcome, Reject};
+use crate::logs::mail::fact::{Answer, End, Fact, MailRecord, Subject, Success, Weight, key};
+use crate::logs::mail::{MailFormat, ShowsHelo};
+
+mod host;
+
+use host::{Client, split_client};
+
+/// The format.
+pub struct Format;
+
+impl MailFormat for Format {
+    fn name(&self) -> &'static str {
+        "exim"
+    }
+
+    fn product(&self) -> &'static str {
+        "Exim main log and reject log"
+    }
+
+    fn shows_helo(&self) -> ShowsHelo {
+        ShowsHelo::WithSetting(
+            "Exim logs an accepted HELO without mail only with log_selector = +smtp_connection \
+             +smtp_no_mail +incoming_port +incoming_interface",
+        )
+    }
+
+    fn recognises(&self, line: &Line<'_>) -> bool {
+        let Some(entry) = Entry::parse(line) else { return false };
+        split_id(entry.text).is_some()
+            || STARTS.iter().any(|start| entry.text.starts_with(start))
+            || authenticator(entry.text).is_some()
+    }
+
+    fn marks(&self) -> &'static [&'static [u8]] {
+        &[
+            b" <= ",
+            b" => ",
+            b" -> ",
+            b" H=",
+            b"onnection from ",
+            b"SMTP ",
+            b" rejected ",
+            b"authenticator failed",
+            b" Completed",
+        ]
+    }
+
+    fn idle_seconds(&self) -> i64 {
+        900
+    }
+
+    fn parse<'a>(
+        &self,
+        line: &Line<'a>,
+        _columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Outcome {
+        let Some(entry) = Entry::parse(line) else { return Outcome::Ignored };
+        let before = out.len();
+        let read = match split_id(entry.text) {
+            Some((id, text)) => entry.message(id, text, out),
+            None => entry.conversation(entry.text, out),
+        };
+        match read {
+            Err(reject) => Outcome::Rejected(reject),
+            Ok(()) if out.len() > before => Outcome::Event,
+            Ok(()) => Outcome::Ignored,
+        }
+    }
+}
+
+/// How the messages begin that name no message id.
+const STARTS: &[&[u8]] = &[
+    b"H=",
+    b"SMTP connection from ",
+    b"no MAIL in SMTP connection from ",
+    b"rejected EHLO from ",
+    b"rejected HELO from ",
+    b"rejected MAIL from ",
+    b"rejected \"",
+    b"temporarily rejected ",
+    b"SMTP protocol ",
+    b"SMTP syntax error in ",
+    b"SMTP call from ",
+    b"SMTP command timeout on ",
+    b"SMTP data timeout",
+    b"unexpected disconnection while reading SMTP command from ",
+    b"TLS error on connection from ",
+    b"no host name found for IP address ",
+    b"no IP address found for host ",
+    b"Start queue run: pid=",
+    b"End queue run: pid=",
+    b"exim 4.",
+    b"cwd=",
+];
+
+/// Where a message without an id names its client, and what its line proves. The client's own text
+/// stands behind the client in all of these.
+const ANCHORED: &[(&[u8], Kind)] = &[
+    (b"SMTP connection from ", Kind::Connection),
+    (b"no MAIL in SMTP connection from ", Kind::NoMail),
+    (b"rejected EHLO from ", Kind::HeloRefused),
+    (b"rejected HELO from ", Kind::HeloRefused),
+    (b"rejected MAIL from ", Kind::NoHelo),
+    (b"SMTP call from ", Kind::Dropped),
+    (b"SMTP command timeout on connection from ", Kind::Lost),
+    (b"SMTP command timeout on TLS connection from ", Kind::Lost),
+    (b"SMTP data timeout (message abandoned) on connection from ", Kind::Lost),
+    (b"SMTP data timeout (message abandoned) on TLS connection from ", Kind::Lost),
+    (b"unexpected disconnection while reading SMTP command from ", Kind::Lost),
+    (b"TLS error on connection from ", Kind::TlsLost),
+    (b"SMTP protocol synchronization error (input sent without waiting for greeting): rejected connection from H=", Kind::Early),
+    (b"H=", Kind::Verdict),
+];
+
+/// What a line without a message id says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Its begin or its end, by what follows.
+    Connection,
+    /// The end of a session in which no mail was sent.
+    NoMail,
+    /// HELO refused for its syntax.
+    HeloRefused,
+    /// HELO refused by verification: the name stays with the session although it was refused.
+    HeloFailed,
+    /// A command refused for want of HELO.
+    NoHelo,
+    /// A command refused by the protocol.
+    Protocol,
+    /// The server hung up.
+    Dropped,
+    /// The connection was lost.
+    Lost,
+    /// TLS failed: STARTTLS, which resets the name, or TLS from the start.
+    TlsLost,
+    /// Refused before anything was read.
+    Early,
+    /// AUTH failed.
+    AuthFailed,
+    /// An access list's word.
+    Verdict,
+}
+
+/// One entry of the log: its time, process and text.
+#[derive(Debug, Clone, Copy)]
+struct Entry<'a> {
+    line: Line<'a>,
+    pid: Option<&'a [u8]>,
+    text: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// Cuts the log's own head off: `2026-11-02 10:00:00.123 +0100 [67] `, which syslog may leave
+    /// out.
+    fn parse(line: &Line<'a>) -> Option<Self> {
+        let through_syslog = line.tag.is_some_and(|tag| tag.starts_with(b"exim"));
+        let whole = if through_syslog { line.body } else { line.raw };
+        let head = LogTime::parse_iso(whole);
+        if head.is_none() && !through_syslog {
+            return None;
+        }
+        let (time, rest) = match head {
+            Some((time, used)) => take_zone(time, whole.get(used..)?.strip_prefix(b" ")?),
+            None => (line.time?, whole),
+        };
+        let (pid, text) = take_pid(rest);
+        let (host, pid) = if through_syslog { (line.host, pid.or(line.pid)) } else { (None, pid) };
+        Some(Self { line: Line { time: Some(time), host, ..*line }, pid, text })
+    }
+
+    /// A line about a message.
+    fn message(&self, id: &'a [u8], text: &'a [u8], out: &mut Vec<MailRecord<'a>>) -> Read {
+        let queue = key(&[b"exim", id]);
+        let subject = Subject::Message(queue);
+        if let Some(arrival) = text.strip_prefix(b"<= ") {
+            return self.arrival(queue, arrival, out);
+        }
+        let delivered = text.strip_prefix(b"=> ").or_else(|| text.strip_prefix(b"-> "));
+        let fact = match delivered {
+            Some(delivery) => delivery_fact(delivery),
+            None if text.starts_with(b"Completed") => Some(Fact::Removed),
+            None if text.starts_with(b"** ") || text.starts_with(b"== ") => Some(Fact::Seen),
+            None => return self.conversation(text, out),
+        };
+        if let Some(fact) = fact {
+            out.push(MailRecord::new(&self.line, subject, fact));
+        }
+        Ok(())
+    }
+
+    /// `sender H=host (name) [address]:port P=esmtpsa A=plain:user ...`: a message was accepted.
+    fn arrival(&self, queue: u64, text: &'a [u8], out: &mut Vec<MailRecord<'a>>) -> Read {
+        let rest = skip_address(text);
+        let Some(at_client) = rest.strip_prefix(b" H=").or_else(|| after_bounce(rest)) else {
+            return Ok(());
+        };
+        let (client, fields) = split_client(at_client).ok_or(NO_CLIENT)?;
+        let session = self.session(client);
+        let extended = field(fields, b" P=").is_some_and(|p| p.starts_with(b"esmtp"));
+        let name = client.helo.or(client.host.filter(|_| extended));
+        if name.is_some() || extended {
+            let fact = Fact::Helo { answer: Answer::Accepted, weight: Weight::Hint, name };
+            self.push(&session, fact, out);
+        }
+        if let Some(authenticator) = field(fields, b" A=") {
+            let user = split_once(authenticator, b':').map(|(_, user)| user);
+            self.push(&session, Fact::Auth { success: Success::Ok, user }, out);
+        }
+        self.push(&session, Fact::Queued { queue: Some(queue) }, out);
+        self.end_line(&session, out);
+        Ok(())
+    }
+
+    /// A line about a conversation.
+    fn conversation(&self, text: &'a [u8], out: &mut Vec<MailRecord<'a>>) -> Read {
+        let Some((kind, at_client)) = locate(text) else { return Ok(()) };
+        let Some((client, rest)) = split_client(at_client) else {
+            // Local callers have no address; anything else should have one.
+            return if at_client.contains(&b'[') { Err(NO_CLIENT) } else { Ok(()) };
+        };
+        let session = self.session(client);
+        for fact in tell(kind, &session, rest).into_iter().flatten() {
+            self.push(&session, fact, out);
+        }
+        self.end_line(&session, out);
+        Ok(())
+    }
+
+    /// The session of a client: by its port, else by the process that speaks with it, else the
+    /// line alone.
+    fn session(&self, client: Client<'a>) -> Session<'a> {
+        let (subject, lines) = match (client.port_text, self.pid) {
+            (Some(port), _) => (key(&[b"exim:", client.address, port]), Lines::Many),
+            (None, Some(pid)) => (key(&[b"exim#", pid, client.address]), Lines::Many),
+            (None, None) => (key(&[b"exim=", self.line.raw]), Lines::One),
+        };
+        Session { client, subject: Subject::Session(subject), lines }
+    }
+
+    /// Ends a session that is one line.
+    fn end_line(&self, session: &Session<'a>, out: &mut Vec<MailRecord<'a>>) {
+        let over = out.last().is_some_and(|last| matches!(last.fact, Fact::Disconnect { .. }));
+        if session.lines == Lines::One && !over {
+            self.push(session, Fact::Disconnect { end: End::Untold, summary: None }, out);
+        }
+    }
+
+    fn push(&self, session: &Session<'a>, fact: Fact<&'a [u8]>, out: &mut Vec<MailRecord<'a>>) {
+        let client = &session.client;
+        let mut record = MailRecord::new(&self.line, session.subject, fact);
+        record.client = client.ip;
+        record.client_port = client.port;
+        record.local_ip = client.local_ip;
+        record.local_port = client.local_port;
+        out.push(record);
+    }
+}
+
+/// Whether reading a line worked.
+type Read = std::result::Result<(), Reject>;
+
+/// What one line tells of its session: at most this many facts.
+type Facts<'a> = [Option<Fact<&'a [u8]>>; 3];
+
+const NO_CLIENT: Reject = Reject::new("client", "host (helo) [address]:port");
+
+/// A client's session as one line sees it.
+struct Session<'a> {
+    client: Client<'a>,
+    subject: Subject,
+    lines: Lines,
+}
+
+/// Whether the session's other lines can be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    Many,
+    One,
+}
+
+/// The facts of a line about a conversation. A name in parentheses means an accepted HELO, but
+/// where the line refuses that very HELO.
+fn tell<'a>(kind: Kind, session: &Session<'a>, rest: &'a [u8]) -> Facts<'a> {
+    let client = &session.client;
+    let hint = |answer| Some(Fact::Helo { answer, weight: Weight::Hint, name: client.helo });
+    let named = client.helo.and_then(|_| hint(Answer::Accepted));
+    let not_sent = hint(Answer::NotSent);
+    match kind {
+        Kind::Connection => connection(client, rest, named),
+        Kind::NoMail => no_mail(client, rest, named),
+        // A name here is that of an earlier HELO: this one could not be read.
+        Kind::HeloRefused => [named.or(hint(Answer::Rejected)), Some(Fact::Refused), None],
+        Kind::HeloFailed => {
+            let weight = Weight::Proof;
+            let refused = Fact::Helo { answer: Answer::Rejected, weight, name: client.helo };
+            [Some(refused), Some(Fact::Refused), None]
+        }
+        // Whether none was sent or one was refused, only the session's other lines can tell.
+        Kind::NoHelo if session.lines == Lines::One => [Some(Fact::Refused), None, None],
+        Kind::NoHelo => [not_sent, Some(Fact::Refused), None],
+        Kind::Early => [not_sent, Some(Fact::Refused), Some(Fact::Ending(End::Lost))],
+        Kind::Protocol => [named, Some(Fact::Refused), None],
+        Kind::Dropped => {
+            let none = not_sent.filter(|_| client.host.is_none());
+            [named.or(none), Some(Fact::Refused), Some(Fact::Ending(End::Lost))]
+        }
+        Kind::TlsLost => [named.or(hint(Answer::Sent)), Some(Fact::Ending(End::Lost)), None],
+        Kind::Lost => [named, Some(Fact::Ending(End::Lost)), None],
+        Kind::AuthFailed => {
+            [named, Some(Fact::Auth { success: Success::Failed, user: None }), None]
+        }
+        Kind::Verdict => verdict(client, rest, named),
+    }
+}
+
+/// `SMTP connection from ...`: its begin, or how it ended. The line about a session without mail
+/// comes after the end, so the session is left open for it.
+fn connection<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>>) -> Facts<'a> {
+    if rest.starts_with(b" (TCP/IP connection count") {
+        return [Some(Fact::Connect), None, None];
+    }
+    let end = if rest.starts_with(b" closed by QUIT") { End::Orderly } else { End::Lost };
+    let lost_early = client.host.is_none() && rest.starts_with(b" lost");
+    let none = Fact::Helo { answer: Answer::NotSent, weight: Weight::Hint, name: None };
+    [named.or(lost_early.then_some(none)), Some(Fact::Ending(end)), None]
+}
+
+/// `no MAIL in SMTP connection from ...`: `C=` lists the commands. Where HELO is among them and no
+/// name is shown, it was refused, or accepted and reset by STARTTLS.
+fn no_mail<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>>) -> Facts<'a> {
+    let commands = field(rest, b" C=").unwrap_or_default();
+    let whole = !commands.starts_with(b"...");
+    let said = commands.split(|&b| b == b',').any(|c| c == b"HELO" || c == b"EHLO");
+    let none = Fact::Helo { answer: Answer::NotSent, weight: Weight::Hint, name: None };
+    let silent = whole && !said && client.helo.is_none();
+    let end = if said || named.is_some() { End::Orderly } else { End::Lost };
+    let over = Fact::Disconnect { end, summary: None };
+    [named.or(silent.then_some(none)), authenticated(rest), Some(over)]
+}
+
+/// `A=authenticator:user` of a line about a session.
+fn authenticated(rest: &[u8]) -> Option<Fact<&[u8]>> {
+    let user = field(rest, b" A=").map(|a| split_once(a, b':').map(|(_, user)| user))?;
+    Some(Fact::Auth { success: Success::Ok, user })
+}
+
+/// What an access list said: what stands behind `H=host (name) [address]`. The client's own text
+/// comes after the words that decide, or between angle brackets in front of them.
+fn verdict<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>>) -> Facts<'a> {
+    let words = skip_fields(rest);
+    let word = words.strip_prefix(b"temporarily ").unwrap_or(words);
+    if word.starts_with(b"rejected EHLO or HELO ") {
+        let name = client.helo;
+        let refused = Fact::Helo { answer: Answer::Rejected, weight: Weight::Hint, name };
+        return [Some(refused), Some(Fact::Refused), None];
+    }
+    if word.starts_with(b"rejected ") {
+        return [named, Some(Fact::Refused), None];
+    }
+    if word.starts_with(b"Warning: ") {
+        // May stand before the answer to HELO.
+        return [Some(Fact::Seen), None, None];
+    }
+    [named, Some(Fact::Seen), None]
+}
+
+/// Skips ` X=...`, ` CV=no`, ` SNI=...`, ` A=...`, ` U=...` and ` F=<sender>`.
+fn skip_fields(mut rest: &[u8]) -> &[u8] {
+    while let Some(text) = rest.strip_prefix(b" ") {
+        let key = text.iter().take_while(|b| b.is_ascii_uppercase()).count();
+        match text.get(key) {
+            Some(b'=') if key > 0 => {}
+            _ => return text,
+        }
+        let value = text.get(key.saturating_add(1)..).unwrap_or_default();
+        rest = match value.strip_prefix(b"<") {
+            Some(address) => skip_bracketed(address),
+            None => value.get(value.iter().take_while(|b| **b != b' ').count()..).unwrap_or(b""),
+        };
+    }
+    rest
+}
+
+/// What follows the `>` that ends an address; one inside quotes does not.
+fn skip_bracketed(address: &[u8]) -> &[u8] {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = address.iter().position(|&b| {
+        let ends = b == b'>' && !quoted;
+        quoted ^= b == b'"' && !escaped;
+        escaped = b == b'\\' && !escaped;
+        ends
+    });
+    end.and_then(|end| address.get(end.saturating_add(1)..)).unwrap_or_default()
+}
+
+/// What follows the sender's address of an arrival: quoted local parts may hold blanks.
+fn skip_address(text: &[u8]) -> &[u8] {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.iter().position(|&b| {
+        let ends = b == b' ' && !quoted;
+        quoted ^= b == b'"' && !escaped;
+        escaped = b == b'\\' && !escaped;
+        ends
+    });
+    end.and_then(|end| text.get(end..)).unwrap_or_default()
+}
+
+/// A bounce names the message that it is about before its host.
+fn after_bounce(rest: &[u8]) -> Option<&[u8]> {
+    split_once(rest.strip_prefix(b" R=")?, b' ')?.1.strip_prefix(b"H=")
+}
+
+/// The value of a field that the server wrote, up to the next blank.
+fn field<'a>(fields: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = after(fields, name)?;
+    Some(value.get(..value.iter().take_while(|b| **b != b' ').count()).unwrap_or(value))
+}
+
+/// Kind and client's place of a line about a conversation.
+fn locate(text: &[u8]) -> Option<(Kind, &[u8])> {
+    let anchored =
+        ANCHORED.iter().find_map(|(start, kind)| Some((*kind, text.strip_prefix(*start)?)));
+    if anchored.is_some() {
+        return anchored;
+    }
+    if let Some(at_client) = authenticator(text) {
+        return Some((Kind::AuthFailed, at_client));
+    }
+    let refused = text.strip_prefix(b"temporarily ").unwrap_or(text);
+    if let Some(command) = refused.strip_prefix(b"rejected \"") {
+        return Some((Kind::HeloFailed, after_last(command, b"\" from ")?));
+    }
+    // The client's command stands between quotes, the server's words behind the host.
+    let protocol =
+        text.starts_with(b"SMTP protocol ") || text.starts_with(b"SMTP syntax error in ");
+    protocol.then(|| Some((Kind::Protocol, after_last(text, b" H=")?))).flatten()
+}
+
+/// `plain authenticator failed for HOST`: the host's place.
+fn authenticator(text: &[u8]) -> Option<&[u8]> {
+    let head = text.get(..96).unwrap_or(text);
+    let name = head.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-".contains(b)).count();
+    text.get(name..)?.strip_prefix(b" authenticator failed for ").filter(|_| name > 0)
+}
+
+fn after_last<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
+    let at = memchr::memmem::rfind(text, mark)?;
+    text.get(at.saturating_add(mark.len())..)
+}
+
+/// A message id in front (6-6-2 letters and digits, since 4.97 6-11-4) and what follows it.
+fn split_id(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    [[6usize, 6, 2], [6, 11, 4]].into_iter().find_map(|shape| {
+        let length = shape.iter().sum::<usize>().saturating_add(2);
+        let id = text.get(..length)?;
+        let mut parts = id.split(|&b| b == b'-');
+        let fits = shape.iter().all(|&size| {
+            parts.next().is_some_and(|p| p.len() == size && p.iter().all(u8::is_ascii_alphanumeric))
+        });
+        let rest = text.get(length..)?.strip_prefix(b" ")?;
+        (fits && parts.next().is_none()).then_some((id, rest))
+    })
+}
+
+/// `recipient <original> R=router T=transport H=host [address]:port ... C="250 OK id=..."`.
+fn delivery_fact(text: &[u8]) -> Option<Fact<&[u8]>> {
+    let recipient = fields_start(text)?;
+    let original = between(recipient, b"<", b">").unwrap_or(recipient).trim_ascii();
+    let fields = text.get(recipient.len()..)?;
+    let Some(at_host) = after(fields, b" H=").filter(|_| fields.starts_with(b" R=")) else {
+        return Some(Fact::Seen);
+    };
+    let (hop, rest) = split_client(at_host)?;
+    let domain = original.rsplit(|&b| b == b'@').next().unwrap_or_default();
+    let domain = if original.contains(&b'@') { domain } else { b"" };
+    let filter = hop.ip.is_some_and(|ip| ip.is_loopback());
+    let queued_as = filter.then(|| next_id(rest)).flatten();
+    Some(Fact::Delivery { next_hop: hop.ip, domain, queued_as })
+}
+
+/// The recipient of a delivery: what stands before ` R=`, quotes honoured.
+fn fields_start(text: &[u8]) -> Option<&[u8]> {
+    let mut quoted = false;
+    let end = (0..text.len()).find(|&at| {
+        quoted ^= text.get(at) == Some(&b'"');
+        !quoted && text.get(at..).is_some_and(|rest| rest.starts_with(b" R="))
+    })?;
+    text.get(..end)
+}
+
+/// The id that a content filter on this host gave the message: `C="250 OK id=1xVg28-00002a-3D"`.
+fn next_id(rest: &[u8]) -> Option<u64> {
+    let answer = after(rest, b" C=\"")?;
+    let id = after(answer, b" id=").or_else(|| after(answer, b"queued as "))?;
+    let length = id.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
+    id.get(..length).filter(|id| !id.is_empty()).map(|id| key(&[b"exim", id]))
+}
+
+/// A zone of its own word after the time: `+0100 `.
+fn take_zone(time: LogTime, rest: &[u8]) -> (LogTime, &[u8]) {
+    let LogTime::Civil(mut civil) = time else { return (time, rest) };
+    let sign = match rest.first() {
+        Some(b'+') => 1,
+        Some(b'-') => -1,
+        _ => return (time, rest),
+    };
+    let digits = rest.get(1..5).filter(|d| d.iter().all(u8::is_ascii_digit));
+    let (Some([a, b, c, d]), Some(after)) =
+        (digits, rest.get(5..).and_then(|rest| rest.strip_prefix(b" ")))
+    else {
+        return (time, rest);
+    };
+    let number = |tens: &u8, ones: &u8| i32::from(tens & 15) * 10 + i32::from(ones & 15);
+    civil.offset = Some(sign * (number(a, b) * 3600 + number(c, d) * 60));
+    (LogTime::Civil(civil), after)
+}
+
+/// `[67] ` in front of the text.
+fn take_pid(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let taken = text.strip_prefix(b"[").and_then(|inner| {
+        let (pid, rest) = split_once(inner, b']')?;
+        let digits = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
+        digits.then_some((pid, rest.strip_prefix(b" ")?))
+    });
+    match taken {
+        Some((pid, rest)) => (Some(pid), rest),
+        None => (None, text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

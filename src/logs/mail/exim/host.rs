@@ -1,0 +1,168 @@
+//! How Exim writes a client: `host (helo) [address]:port I=[local]:port`, any part but the address
+//! missing. In: text that begins with it. Out: its parts, and what follows.
+//!
+//! The reverse name and the address are the server's; what stands between the parentheses is the
+//! client's. With `helo_accept_junk_hosts` it may hold anything, another `) [address]` too: then the
+//! last one counts that does not stand in a quoted mail address further on.
+
+use std::net::IpAddr;
+
+use memchr::memmem;
+
+use crate::logs::fields::split_once;
+use crate::model::net::{parse_ip, parse_port};
+
+/// A client as a line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Client<'a> {
+    /// The verified host name.
+    pub(super) host: Option<&'a [u8]>,
+    /// What it said in HELO, where that differs from the host name.
+    pub(super) helo: Option<&'a [u8]>,
+    /// The address as written.
+    pub(super) address: &'a [u8],
+    /// The address; none where it was made unreadable.
+    pub(super) ip: Option<IpAddr>,
+    /// The port as written.
+    pub(super) port_text: Option<&'a [u8]>,
+    /// The client's port.
+    pub(super) port: Option<u16>,
+    /// The server's own address.
+    pub(super) local_ip: Option<IpAddr>,
+    /// The server's port.
+    pub(super) local_port: Option<u16>,
+}
+
+/// Cuts a client off the start of the text.
+pub(super) fn split_client(text: &[u8]) -> Option<(Client<'_>, &[u8])> {
+    let (host, rest) = take_host(text);
+    let (helo, rest) = match rest.strip_prefix(b"(") {
+        Some(inner) => {
+            let end = end_of_helo(inner)?;
+            (inner.get(..end), inner.get(end.checked_add(2)?..)?)
+        }
+        None => (None, rest),
+    };
+    let (address, rest) = split_once(rest.strip_prefix(b"[")?, b']')?;
+    let (port_text, rest) = take_port(rest);
+    let (local_ip, local_port, rest) = take_local(rest).unwrap_or((None, None, rest));
+    let client = Client {
+        host,
+        helo: helo.filter(|name| !name.is_empty()),
+        address,
+        ip: parse_ip(address),
+        port_text,
+        port: port_text.and_then(parse_port),
+        local_ip,
+        local_port,
+    };
+    Some((client, rest))
+}
+
+/// A host name in front of the name or the address.
+fn take_host(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    if matches!(text.first(), Some(b'(' | b'[')) {
+        return (None, text);
+    }
+    match split_once(text, b' ') {
+        Some((host, rest)) if matches!(rest.first(), Some(b'(' | b'[')) => (Some(host), rest),
+        _ => (None, text),
+    }
+}
+
+/// The server's words behind a client after which the client's text stands unquoted.
+const BEFORE_FOREIGN: &[&[u8]] = &[b" (set_id=", b"]: syntactically invalid argument"];
+
+/// Where the HELO text ends: at the last `) [address]` of those that can be the server's.
+fn end_of_helo(inner: &[u8]) -> Option<usize> {
+    let foreign = BEFORE_FOREIGN.iter().filter_map(|words| memmem::find(inner, words)).min();
+    let own = foreign.and_then(|at| inner.get(..at.checked_add(1)?)).unwrap_or(inner);
+    last_end(own).or_else(|| last_end(inner))
+}
+
+fn last_end(inner: &[u8]) -> Option<usize> {
+    let ends: Vec<usize> = memmem::find_iter(inner, b") [")
+        .filter(|&at| closes_with_address(inner.get(at..).unwrap_or_default()))
+        .collect();
+    let mut chosen = *ends.first()?;
+    for &end in ends.iter().skip(1) {
+        let passed = inner.get(chosen..end).unwrap_or_default();
+        if memmem::find(passed, b"<\"").is_some() {
+            break;
+        }
+        chosen = end;
+    }
+    Some(chosen)
+}
+
+/// Whether `) [address]` is followed by what the server writes behind an address.
+fn closes_with_address(text: &[u8]) -> bool {
+    let Some((address, rest)) = text.get(3..).and_then(|text| split_once(text, b']')) else {
+        return false;
+    };
+    let readable = address.iter().all(|b| b.is_ascii_alphanumeric() || b".:%".contains(b));
+    readable && !address.is_empty() && matches!(rest.first(), None | Some(b' ' | b':' | b','))
+}
+
+fn take_port(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let Some(rest) = text.strip_prefix(b":") else { return (None, text) };
+    let digits = rest.iter().take(5).take_while(|b| b.is_ascii_digit()).count();
+    match (rest.get(..digits), rest.get(digits..)) {
+        (Some(port), Some(after)) if digits > 0 => (Some(port), after),
+        _ => (None, text),
+    }
+}
+
+/// ` I=[address]:port`.
+fn take_local(text: &[u8]) -> Option<(Option<IpAddr>, Option<u16>, &[u8])> {
+    let (address, rest) = split_once(text.strip_prefix(b" I=[")?, b']')?;
+    let (port, rest) = take_port(rest);
+    Some((parse_ip(address), port.and_then(parse_port), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let Some((client, rest)) = split_client(text.as_bytes()) else { return "none".into() };
+        let part = |p: Option<&[u8]>| String::from_utf8_lossy(p.unwrap_or(b"-")).into_owned();
+        let local = match (client.local_ip, client.local_port) {
+            (Some(ip), Some(port)) => format!("{ip}:{port}"),
+            _ => "-".into(),
+        };
+        format!(
+            "{} {} {} {} {local}|{}",
+            part(client.host),
+            part(client.helo),
+            part(Some(client.address)),
+            part(client.port_text),
+            part(Some(rest))
+        )
+    }
+
+    #[test]
+    fn every_shape_of_a_client() {
+        let cases = [
+            ("(probe.example) [198.51.100.7]", "- probe.example 198.51.100.7 - -|"),
+            ("mx.example [198.51.100.7] P=smtp", "mx.example - 198.51.100.7 - -| P=smtp"),
+            (
+                "mx.example (helo) [198.51.100.7]:4001 I=[203.0.113.25]:25 F=<>",
+                "mx.example helo 198.51.100.7 4001 203.0.113.25:25| F=<>",
+            ),
+            ("[2001:db8::1]:4001: x", "- - 2001:db8::1 4001 -|: x"),
+            ("([10.9.8.7]) [198.51.100.7]", "- [10.9.8.7] 198.51.100.7 - -|"),
+            ("(a) [9.9.9.9] b) [198.51.100.7]:1 x", "- a) [9.9.9.9] b 198.51.100.7 1 -| x"),
+            (
+                "(a) [198.51.100.7] F=<\") [9.9.9.9]\"@x.example> rejected",
+                "- a 198.51.100.7 - -| F=<\") [9.9.9.9]\"@x.example> rejected",
+            ),
+            ("(a) b", "none"),
+            ("root", "none"),
+            ("", "none"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+}
