@@ -10,7 +10,7 @@
 //! 419xxx, 434xxx, 507003) to a connection that is told elsewhere.
 
 use crate::logs::fields::{after, before, split_once};
-use crate::logs::firewall::ends::{Parsed, conclude};
+use crate::logs::firewall::ends::{Parsed, conclude, names_of_port, read_host, read_port};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, HostText, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::model::flow::{Action, Answer, Packet};
@@ -23,22 +23,6 @@ pub(super) struct Format;
 /// Seconds within which an access list's permission and the connection that it let through are
 /// told (106100, then 302013).
 const ACL_TO_BUILT: u32 = 5;
-
-/// Ports that the ASA prints as words, as far as mail is concerned, and those of its own services.
-const SERVICES: [(&[u8], u16); 12] = [
-    (b"smtp", 25),
-    (b"submission", 587),
-    (b"smtps", 465),
-    (b"urd", 465),
-    (b"ssh", 22),
-    (b"telnet", 23),
-    (b"www", 80),
-    (b"http", 80),
-    (b"https", 443),
-    (b"pop3", 110),
-    (b"imap4", 143),
-    (b"bgp", 179),
-];
 
 impl FirewallFormat for Format {
     fn name(&self) -> &'static str {
@@ -58,8 +42,7 @@ impl FirewallFormat for Format {
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
-        let named = SERVICES.iter().filter(|(_, number)| *number == port);
-        let named = named.map(|(name, _)| [b"/", *name].concat());
+        let named = names_of_port(port).map(|name| [b"/", name].concat());
         let numbers = [format!("/{port}"), format!("({port})")];
         numbers.into_iter().map(String::into_bytes).chain(named).collect()
     }
@@ -174,22 +157,6 @@ impl<'a> End<'a> {
     fn pair(&self) -> (HostText<'a>, u16) {
         (self.host, self.port)
     }
-}
-
-fn read_host(text: &[u8]) -> Option<HostText<'_>> {
-    if let Some(ip) = parse_ip(text) {
-        return Some(HostText::Ip(ip));
-    }
-    let is_name = !text.is_empty()
-        && text.len() <= 255
-        && text.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
-        && text.iter().any(u8::is_ascii_alphabetic);
-    is_name.then_some(HostText::Name(text))
-}
-
-fn read_port(text: &[u8]) -> Option<u16> {
-    let named = || SERVICES.iter().find(|(name, _)| *name == text).map(|(_, port)| *port);
-    parse_port(text).or_else(named)
 }
 
 /// `(address/port)` at the start; a user in its place (`(LOCAL\alice)`) is left where it is.

@@ -8,6 +8,22 @@ use crate::logs::firewall::{FlowRecord, HostText};
 use crate::logs::line::{Outcome, Reject};
 use crate::model::net::{Endpoint, parse_ip, parse_port};
 
+/// Ports that the Cisco ASA and tcpdump print as words: those of mail, and the firewall's own.
+const SERVICES: [(&[u8], u16); 12] = [
+    (b"smtp", 25),
+    (b"submission", 587),
+    (b"smtps", 465),
+    (b"urd", 465),
+    (b"ssh", 22),
+    (b"telnet", 23),
+    (b"www", 80),
+    (b"http", 80),
+    (b"https", 443),
+    (b"pop3", 110),
+    (b"imap4", 143),
+    (b"bgp", 179),
+];
+
 /// What a parser makes of a line: a record, nothing (the line is understood and no connection), or
 /// a rejection.
 pub(super) type Parsed<'a> = Result<Option<FlowRecord<'a>>, Reject>;
@@ -55,9 +71,42 @@ pub(super) fn other_end(
     differs.then(|| Endpoint::new(ip, port))
 }
 
+/// Reads a host: an address, or a name where the firewall prints names.
+pub(super) fn read_host(text: &[u8]) -> Option<HostText<'_>> {
+    if let Some(ip) = parse_ip(text) {
+        return Some(HostText::Ip(ip));
+    }
+    let is_name = !text.is_empty()
+        && text.len() <= 255
+        && text.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+        && text.iter().any(u8::is_ascii_alphabetic);
+    is_name.then_some(HostText::Name(text))
+}
+
+/// Reads a port: a number, or the name of a service.
+pub(super) fn read_port(text: &[u8]) -> Option<u16> {
+    let named = || SERVICES.iter().find(|(name, _)| *name == text).map(|(_, port)| *port);
+    parse_port(text).or_else(named)
+}
+
+/// The names of services that stand for a port.
+pub(super) fn names_of_port(port: u16) -> impl Iterator<Item = &'static [u8]> {
+    SERVICES.iter().filter(move |(_, number)| *number == port).map(|(name, _)| *name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_and_ports_by_name() {
+        assert_eq!(read_host(b"mx-1.example.com"), Some(HostText::Name(b"mx-1.example.com")));
+        assert_eq!(read_host(b"192.0.2"), None);
+        assert_eq!(read_host(b"mx 1"), None);
+        assert_eq!(read_port(b"smtp"), Some(25));
+        assert_eq!(read_port(b"gopher"), None);
+        assert_eq!(names_of_port(465).count(), 2);
+    }
 
     #[test]
     fn the_other_end_is_there_only_where_it_differs() {

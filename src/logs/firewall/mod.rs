@@ -16,6 +16,7 @@ mod fortigate;
 mod mikrotik;
 mod netfilter;
 mod panos;
+mod pf_tcpdump;
 mod sonicwall;
 mod sophos_xg;
 mod windows_fw;
@@ -45,6 +46,7 @@ pub static FORMATS: &[&dyn FirewallFormat] = &[
     &panos::Format,
     &filterlog::Format,
     &mikrotik::Format,
+    &pf_tcpdump::Format,
     &netfilter::Format,
 ];
 
