@@ -15,6 +15,7 @@ mod filterlog;
 mod fortigate;
 mod mikrotik;
 mod netfilter;
+mod netscreen;
 mod panos;
 mod pf_tcpdump;
 mod sonicwall;
@@ -39,6 +40,7 @@ pub static FORMATS: &[&dyn FirewallFormat] = &[
     &windows_fw::Format,
     &cisco_asa::Format,
     &cisco_ftd::Format,
+    &netscreen::Format,
     &checkpoint::Format,
     &sonicwall::Format,
     &sophos_xg::Format,
