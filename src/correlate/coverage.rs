@@ -20,12 +20,19 @@ use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
 
 /// Joins spans that overlap or touch; ascending.
-pub fn union(mut spans: Vec<Span>) -> Vec<Span> {
+pub fn union(spans: Vec<Span>) -> Vec<Span> {
+    bridge(spans, 0)
+}
+
+/// Joins spans that lie at most `gap` microseconds apart; ascending.
+fn bridge(mut spans: Vec<Span>, gap: i64) -> Vec<Span> {
     spans.sort_unstable();
     let mut joined: Vec<Span> = Vec::with_capacity(spans.len());
     for span in spans {
         match joined.last_mut() {
-            Some(last) if span.first <= last.last => *last = last.union(span),
+            Some(last) if span.first.0 <= last.last.0.saturating_add(gap) => {
+                *last = last.union(span);
+            }
             _ => joined.push(span),
         }
     }
@@ -51,6 +58,9 @@ pub struct Covered {
     pub facts: TargetCoverage,
     /// Whether anything but flows of unknown action speaks of the target.
     pub is_covered: bool,
+    /// The mail log's spans; gaps too short to say anything about a flow in them (twice the
+    /// tolerance, as between the last line of a rotated log and the next) are none here.
+    pub mail_bridged: Vec<Span>,
     /// Whether the mail log can show an accepted HELO of a session that did nothing else.
     pub shows_helo: bool,
 }
@@ -221,6 +231,7 @@ impl<'a> Coverage<'a> {
             return;
         }
         covered.is_covered = true;
+        covered.mail_bridged = bridge(covered.facts.mail.clone(), self.evidence.join());
         let around = log.around.iter().map(|format| (*format).to_owned());
         let formats: BTreeSet<String> =
             if log.formats.is_empty() { around.collect() } else { log.formats.clone() };

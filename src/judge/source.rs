@@ -231,7 +231,7 @@ impl<'a> Scene<'a> {
     /// No HELO of it was accepted, and the mail log would show it: it covers the server at all
     /// permitted flows, can show HELOs, and shows clients under the addresses that firewalls log.
     fn is_silent(&self, source: &Source, behind: &[Address]) -> bool {
-        let mail = &self.covered.facts.mail;
+        let mail = &self.covered.mail_bridged;
         let hidden = self.proxied
             || behind.iter().any(|at| self.others.get(at).is_some_and(|o| o.may_have_helo));
         let piece = &source.piece;

@@ -4,3 +4,4 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test is a panic")]
 
 mod case;
+mod oracle;

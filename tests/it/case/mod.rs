@@ -13,7 +13,7 @@ mod mailer;
 mod nessus;
 mod netfilter;
 mod postfix;
-mod rng;
+pub(crate) mod rng;
 mod stamp;
 mod truth;
 mod world;
