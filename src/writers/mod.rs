@@ -6,6 +6,7 @@
 //! at a time: a run may have millions of sources.
 
 pub mod escape;
+pub mod explain;
 pub mod outdir;
 pub mod publish;
 pub mod rejects_jsonl;

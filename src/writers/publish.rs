@@ -199,13 +199,13 @@ impl Staging<'_> {
                 self.folder.rename(name, out, name)?;
             } else if journal.old.iter().any(|old| old == name) {
                 before(Step::Remove(name))?;
-                out.remove(name)?;
+                set_aside(out, name, &self.folder)?;
             }
         }
         before(Step::Sync)?;
         out.sync()?;
         before(Step::Commit)?;
-        out.remove(JOURNAL)
+        out.remove(JOURNAL).or_else(|_| set_aside(out, JOURNAL, &self.folder))
     }
 }
 
@@ -245,17 +245,22 @@ fn undo(out: &Folder, journal: &Journal) -> io::Result<()> {
 }
 
 fn put_back(out: &Folder, journal: &Journal) -> io::Result<()> {
-    let kept = out.open_folder(KEPT)?;
+    let (kept, staging) = (out.open_folder(KEPT)?, out.open_folder(STAGING)?);
     for name in NAMES {
         if journal.old.iter().any(|old| old == name) {
             restore(out, name, &kept)?;
         } else if journal.new.iter().any(|new| new == name) {
-            out.remove(name)?;
+            set_aside(out, name, &staging)?;
         }
     }
     out.sync()?;
     out.remove(JOURNAL)?;
     out.remove(UNDO)
+}
+
+/// Takes a file out of sight, by a second way where the disk refuses to rename.
+fn set_aside(out: &Folder, name: &str, staging: &Folder) -> io::Result<()> {
+    out.rename(name, staging, name).or_else(|_| out.remove(name))
 }
 
 /// Puts one kept file back, by a second way where the disk refuses to rename.
@@ -300,7 +305,7 @@ fn sweep(out: &Folder) -> io::Result<()> {
     for private in [STAGING, KEPT] {
         if out.exists(private)? {
             let folder = out.open_folder(private)?;
-            for name in NAMES {
+            for name in NAMES.into_iter().chain([JOURNAL]) {
                 folder.remove(name)?;
             }
             out.remove_folder(private)?;

@@ -369,3 +369,48 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn explain_prints_the_score_and_the_cited_lines() {
+    let mut other = target();
+    other.port = 587;
+    let names: Vec<String> = (1..=7).map(|n| format!("198.51.100.{n}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|ip| (ip.as_str(), "x")).collect();
+    let jsonl =
+        with_run(vec![other, with_sources(&many)], |run| bytes(&tickets_jsonl::TicketsJsonl, run));
+    assert_eq!(explain::read_entry(&*jsonl, "helo-192.0.2.1-25").unwrap(), None);
+    let entry = explain::read_entry(&*jsonl, "helo-203.0.113.25-25").unwrap().unwrap();
+    let cited: Vec<_> = entry.cited().into_iter().collect();
+    assert_eq!(cited, [("fw/edge.log", [3].into()), ("mail/mail.log.1.gz", [12].into())]);
+    let fetch = |place: &crate::tickets::Place| match &*place.file {
+        "fw/edge.log" => Ok(b"SRC=198.51.100.1\x1b[31m PASS=secret".to_vec()),
+        _ => Err("no longer exists".to_owned()),
+    };
+    let redact = |raw: &[u8]| String::from_utf8_lossy(raw).replace("secret", "...").into_bytes();
+    let mut text = Vec::new();
+    explain::write_explanation(&entry, &fetch, &redact, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let expected = "\
+helo-203.0.113.25-25: new, due 2026-11-15T10:00:00Z
+SMTP port 25 on mx1.example.com: 7 unexpected sources, HELO accepted in 21 sessions, firewall agrees
+
+Verdict confirmed, confidence high. How P2 74 came about:
+  P2 74
+  R7: no abuse, external, partial impact
+
+198.51.100.1 (external, R7): corroborated 2, fw_denied 1, fw_permitted 4, helo_accepted 3, sessions 3
+  2026-11-02T10:00:00Z permitted fw/edge.log:3
+    SRC=198.51.100.1\\x1b[31m PASS=...
+  2026-11-02T10:00:00Z helo mail/mail.log.1.gz:12
+    (not shown: no longer exists)
+";
+    assert!(text.starts_with(expected), "{text}");
+    assert!(text.ends_with("\n2 more sources in sources.csv and tickets.jsonl\n"), "{text}");
+    assert_eq!(text.matches("SRC=").count(), 5);
+}
+
+#[test]
+fn explain_refuses_what_is_no_ticket() {
+    let error = explain::read_entry(&b"{\"ticket_id\": 7}"[..], "x").unwrap_err();
+    assert!(error.to_string().contains("expected a string"), "{error}");
+}
