@@ -35,7 +35,7 @@ pub(super) struct Problem {
 #[derive(Debug, Default)]
 struct OpenHost {
     name: String,
-    properties: Properties,
+    properties: Option<Properties>,
     items: Vec<Item>,
 }
 
@@ -81,10 +81,11 @@ impl<'c> Assembly<'c> {
         self.walk(chunk.bytes(), chunk.offset, chunk.ending)
     }
 
-    /// Whether a chunk was walked over in the surroundings that it really stands in.
+    /// Whether a chunk was walked over in the surroundings that it really stands in. A host that
+    /// is the root itself is none that was guessed: behind it no other may follow.
     fn confirms(&self, guess: Spot, guessed: &Surroundings, walked: &Walked) -> bool {
         let right = match guess {
-            Spot::Host => self.around.spot() == Spot::Host,
+            Spot::Host => self.around.spot() == Spot::Host && self.around.depth() > 1,
             _ => matches!(self.around.spot(), Spot::Root | Spot::Report),
         };
         let deeper = walked.deepest.saturating_sub(guessed.depth());
@@ -164,7 +165,7 @@ impl<'c> Assembly<'c> {
             Part::Host(name) => self.host = Some(OpenHost { name, ..OpenHost::default() }),
             Part::Properties(properties) => {
                 if let Some(host) = &mut self.host {
-                    host.properties = *properties;
+                    host.properties.get_or_insert(*properties);
                 }
             }
             Part::Item(item) => {
@@ -179,6 +180,7 @@ impl<'c> Assembly<'c> {
     fn end_host(&mut self) {
         let Some(host) = self.host.take() else { return };
         let OpenHost { name, properties, items } = host;
+        let properties = properties.unwrap_or_default();
         let zone = items.iter().find_map(|item| item.zone);
         let span = properties.times.resolve(zone);
         let tally = &mut self.scan.tally;

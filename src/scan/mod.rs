@@ -19,6 +19,8 @@ mod item;
 mod markup;
 #[cfg(test)]
 mod proofs;
+#[cfg(test)]
+mod proofs_random;
 pub mod read;
 mod refusal;
 mod surroundings;

@@ -38,7 +38,7 @@ pub(super) fn not_xml(head: &[u8]) -> Option<String> {
         [b'P', b'K', 3 | 5, ..] => "a ZIP archive or .xlsx (first bytes 50 4b)".to_string(),
         [0x1f, 0x8b, ..] => "a gzip file inside a compressed file".to_string(),
         _ if head.trim_ascii_start().starts_with(b"<") => return html(head),
-        _ if head.trim_ascii_start().is_empty() && head.len() < 512 => "only blanks".to_string(),
+        _ if head.trim_ascii_start().is_empty() => return None,
         _ => format!("first bytes {}", hex(head)),
     };
     Some(format!("found {found}; {EXPECTED}"))
@@ -80,7 +80,7 @@ mod tests {
             (b"PK\x03\x04xl/", Some("found a ZIP archive or .xlsx (first bytes 50 4b)")),
             (b"SQLite format 3\0", Some("found first bytes 53 51 4c 69 74 65 20 66")),
             (b" \n<!doctype HTML>", Some("found an HTML page (perhaps of a login)")),
-            (b"  \n", Some("found only blanks")),
+            (b"  \n", None),
             (b" <?xml version=\"1.0\"?>", None),
             (b"<NessusClientData_v2>", None),
         ];
