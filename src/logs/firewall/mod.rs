@@ -13,6 +13,7 @@ mod cisco_ftd;
 mod ends;
 mod filterlog;
 mod fortigate;
+mod juniper_srx;
 mod mikrotik;
 mod netfilter;
 mod netscreen;
@@ -40,6 +41,7 @@ pub static FORMATS: &[&dyn FirewallFormat] = &[
     &windows_fw::Format,
     &cisco_asa::Format,
     &cisco_ftd::Format,
+    &juniper_srx::Format,
     &netscreen::Format,
     &checkpoint::Format,
     &sonicwall::Format,
