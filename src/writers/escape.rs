@@ -7,7 +7,9 @@
 
 use std::borrow::Cow;
 
-use crate::model::text::{lossy, shown};
+use crate::model::text::{lossy, shown, shown_short};
+
+const LONGEST_NAME: usize = 255;
 
 /// A CSV cell of foreign text on one line: control and bidirectional characters as `\xNN`; where
 /// the first character after blanks and apostrophes could start a formula (`= + - @`, their
@@ -30,6 +32,12 @@ pub fn csv_list(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
         cell.push_str(&csv_text(item.as_ref()).replace(';', "\\x3b"));
     }
     cell
+}
+
+/// A CSV cell of names that clients gave: as [`csv_list`], each cut to 255 characters, the longest
+/// that a domain name or a mailbox can be. JSON has them whole.
+pub fn csv_names(names: &[Box<str>]) -> String {
+    csv_list(names.iter().map(|name| shown_short(name, LONGEST_NAME)))
 }
 
 /// A CSV cell of our own prose of several lines: line ends stay, all else as [`csv_text`].
@@ -101,6 +109,8 @@ mod tests {
     fn lists_can_be_cut_again() {
         assert_eq!(csv_list(["a", "b;c", "=d"]), "a; b\\x3bc; '=d");
         assert_eq!(csv_list([""; 0]), "");
+        let long = "a".repeat(2000).into_boxed_str();
+        assert_eq!(csv_names(&[long, "@b".into()]), format!("{}...; '@b", "a".repeat(255)));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! sources.csv: one row for every target and unexpected source, those that were only denied
 //! included; strongest first within a target. The rows of tickets.csv tell only the first five.
 
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
-use crate::model::judged::{JudgedSource, JudgedTarget, StepDown};
+use crate::model::judged::{Counts, JudgedSource, JudgedTarget, Rule, StepDown};
 use crate::tickets::{Place, ticket_id};
-use crate::writers::escape::{csv_list, csv_text};
-use crate::writers::tickets_csv::time;
+use crate::writers::escape::{csv_list, csv_names, csv_text};
 use crate::writers::{Output, Run};
 
 /// The columns, in their order.
@@ -46,58 +46,87 @@ impl Output for SourcesCsv {
     }
 
     fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
-        let mut csv = csv::Writer::from_writer(to);
-        csv.write_record(COLUMNS)?;
+        let mut table = Table { csv: csv::Writer::from_writer(to), cell: String::new() };
+        table.csv.write_record(COLUMNS)?;
         for target in &run.judgement.targets {
-            let head = head(target);
+            let id = ticket_id(&target.asset.key, target.port);
             for source in (run.sources)(target) {
-                for cell in head.iter().map(String::as_str) {
-                    csv.write_field(cell)?;
-                }
-                csv.write_record(cells(&source, run))?;
+                table.write_row(&id, target, &source, run)?;
             }
         }
-        csv.flush()
+        table.csv.flush()
     }
 }
 
-/// What all sources of a target share: the first four columns.
-fn head(target: &JudgedTarget) -> [String; 4] {
-    let asset = &target.asset;
-    [
-        ticket_id(&asset.key, target.port),
-        csv_text(&asset.key).into_owned(),
-        asset.ip.map_or_else(String::new, |ip| ip.to_string()),
-        target.port.to_string(),
-    ]
+/// The file being written; one buffer serves every typed cell of millions of rows.
+struct Table<'w> {
+    csv: csv::Writer<&'w mut dyn Write>,
+    cell: String,
 }
 
-/// The other columns.
-fn cells(source: &JudgedSource, run: &Run<'_>) -> [String; 20] {
-    let counts = &source.counts;
-    let places = source.citations.iter().filter_map(|line| Place::of(line.at, run.inputs));
-    [
-        source.ip.to_string(),
-        source.class.word().to_owned(),
-        source.rule.map_or("", |rule| rule.word()).to_owned(),
-        source.step_down.map_or("", step_down).to_owned(),
-        time(source.first_seen),
-        time(source.last_seen),
-        counts.helo_accepted.to_string(),
-        counts.corroborated.to_string(),
-        counts.mail_accepted.to_string(),
-        counts.relayed.to_string(),
-        counts.auth_ok.to_string(),
-        counts.auth_failed.to_string(),
-        counts.helo_rejected.to_string(),
-        counts.sessions.to_string(),
-        counts.fw_permitted.to_string(),
-        counts.fw_denied.to_string(),
-        counts.fw_other.to_string(),
-        csv_list(source.helo_names.iter().map(|name| &**name)),
-        csv_list(source.sasl_usernames.iter().map(|name| &**name)),
-        csv_list(places.map(|place| place.to_string())),
-    ]
+impl Table<'_> {
+    /// One source's row, in the order of [`COLUMNS`].
+    fn write_row(
+        &mut self,
+        id: &str,
+        target: &JudgedTarget,
+        source: &JudgedSource,
+        run: &Run<'_>,
+    ) -> io::Result<()> {
+        self.text(id)?;
+        self.text(&csv_text(&target.asset.key))?;
+        self.optional(target.asset.ip)?;
+        self.typed(target.port)?;
+        self.typed(source.ip)?;
+        self.text(source.class.word())?;
+        self.text(source.rule.map_or("", Rule::word))?;
+        self.text(source.step_down.map_or("", step_down))?;
+        self.optional(source.first_seen)?;
+        self.optional(source.last_seen)?;
+        self.counts(&source.counts)?;
+        self.text(&csv_names(&source.helo_names))?;
+        self.text(&csv_names(&source.sasl_usernames))?;
+        let places = source.citations.iter().filter_map(|line| Place::of(line.at, run.inputs));
+        self.text(&csv_list(places.map(|place| place.to_string())))?;
+        Ok(self.csv.write_record(None::<&[u8]>)?)
+    }
+
+    fn counts(&mut self, counts: &Counts) -> io::Result<()> {
+        for count in [
+            counts.helo_accepted,
+            counts.corroborated,
+            counts.mail_accepted,
+            counts.relayed,
+            counts.auth_ok,
+            counts.auth_failed,
+            counts.helo_rejected,
+            counts.sessions,
+            counts.fw_permitted,
+            counts.fw_denied,
+            counts.fw_other,
+        ] {
+            self.typed(count)?;
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        Ok(self.csv.write_field(text)?)
+    }
+
+    fn typed(&mut self, value: impl Display) -> io::Result<()> {
+        self.cell.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(self.cell, "{value}");
+        Ok(self.csv.write_field(&self.cell)?)
+    }
+
+    fn optional(&mut self, value: Option<impl Display>) -> io::Result<()> {
+        match value {
+            Some(value) => self.typed(value),
+            None => self.text(""),
+        }
+    }
 }
 
 /// The word for a step down.

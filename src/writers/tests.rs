@@ -11,7 +11,7 @@ use super::*;
 use crate::model::input::{RejectedLine, Status};
 use crate::model::judged::{Priority, Unmatched, UnmatchedServer, Verdict};
 use crate::model::policy::Policy;
-use crate::model::text::shown;
+use crate::model::text::shown_short;
 use crate::tickets::Setting;
 use crate::tickets::fixtures::{asset, inputs, policy, target, time, with_sources};
 
@@ -353,7 +353,7 @@ proptest! {
                 prop_assert!(!line.starts_with('/'));
             }
             let prefix = cells[0]["helo_names"].strip_prefix('\'').unwrap_or(&cells[0]["helo_names"]);
-            let shown_helo = shown(&helo).replace(';', "\\x3b");
+            let shown_helo = shown_short(&helo, 255).replace(';', "\\x3b");
             prop_assert!(prefix == shown_helo || cells[0]["helo_names"] == shown_helo);
             let commands = cells[0]["verification"].clone() + &cells[0]["rollback"];
             prop_assert!(!commands.contains("$(reboot)"));

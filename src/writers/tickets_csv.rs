@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::model::time::Timestamp;
 use crate::tickets::{Plugin, Ticket};
-use crate::writers::escape::{csv_list, csv_prose, csv_text};
+use crate::writers::escape::{csv_list, csv_names, csv_prose, csv_text};
 use crate::writers::{Output, Run};
 
 /// The columns, in their order.
@@ -111,7 +111,7 @@ fn cells(ticket: &Ticket) -> [String; 41] {
         ticket.fw_permitted.to_string(),
         ticket.fw_denied.to_string(),
         addresses(&ticket.top_sources),
-        csv_list(ticket.helo_names.iter().map(|name| &**name)),
+        csv_names(&ticket.helo_names),
         csv_list(ticket.evidence.iter().map(ToString::to_string)),
         ticket.rule.word().to_owned(),
         csv_text(&ticket.reasons.join(" | ")).into_owned(),
@@ -124,7 +124,7 @@ fn cells(ticket: &Ticket) -> [String; 41] {
 }
 
 /// A time, or an empty cell.
-pub(super) fn time(time: Option<Timestamp>) -> String {
+fn time(time: Option<Timestamp>) -> String {
     time.map_or_else(String::new, |time| time.to_string())
 }
 
