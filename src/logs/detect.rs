@@ -1,0 +1,313 @@
+//! Says what a file holds. In: lines of a sample of it. Out: the set of formats that recognise any
+//! of them, whether the lines are wrapped in JSON or CSV, and for a file that no format recognises
+//! the nearest guesses.
+//!
+//! A file may mix formats, so this is no vote for one winner: lines are routed one by one when they
+//! are read, and the set only says whose byte patterns are worth searching for.
+
+use std::collections::BTreeMap;
+
+use crate::logs::envelope;
+use crate::logs::firewall::{self, FirewallFormat};
+use crate::logs::line::{Columns, Line, Outcome};
+use crate::logs::mail::{self, MailFormat};
+use crate::logs::wrapping::Wrapping;
+
+/// A format, by its place in the list of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FormatId {
+    /// Index into [`firewall::FORMATS`].
+    Firewall(u8),
+    /// Index into [`mail::FORMATS`].
+    Mail(u8),
+}
+
+/// A set of formats of both kinds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FormatSet {
+    firewall: u64,
+    mail: u64,
+}
+
+impl FormatSet {
+    /// The formats of that name (a product can write both kinds of log).
+    pub fn named(name: &str) -> Self {
+        let mut set = Self::default();
+        for id in all() {
+            if name_of(id) == name {
+                set.insert(id);
+            }
+        }
+        set
+    }
+
+    /// Adds a format.
+    pub fn insert(&mut self, id: FormatId) {
+        match id {
+            FormatId::Firewall(index) => self.firewall |= 1 << (index & 63),
+            FormatId::Mail(index) => self.mail |= 1 << (index & 63),
+        }
+    }
+
+    /// Whether it holds the format.
+    pub fn contains(self, id: FormatId) -> bool {
+        match id {
+            FormatId::Firewall(index) => self.firewall >> (index & 63) & 1 == 1,
+            FormatId::Mail(index) => self.mail >> (index & 63) & 1 == 1,
+        }
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether it holds a firewall's format.
+    pub fn has_firewall(self) -> bool {
+        self.firewall != 0
+    }
+
+    /// Whether it holds a mail server's format.
+    pub fn has_mail(self) -> bool {
+        self.mail != 0
+    }
+
+    /// Its formats, firewalls first, in the order of recognition.
+    pub fn iter(self) -> impl Iterator<Item = FormatId> {
+        all().filter(move |id| self.contains(*id))
+    }
+
+    /// The firewall formats in it, in the order of recognition.
+    pub fn firewall(self) -> impl Iterator<Item = (u8, &'static dyn FirewallFormat)> {
+        (0u8..).zip(firewall::FORMATS).filter_map(move |(index, format)| {
+            self.contains(FormatId::Firewall(index)).then_some((index, *format))
+        })
+    }
+
+    /// The mail formats in it, in the order of recognition.
+    pub fn mail(self) -> impl Iterator<Item = (u8, &'static dyn MailFormat)> {
+        (0u8..).zip(mail::FORMATS).filter_map(move |(index, format)| {
+            self.contains(FormatId::Mail(index)).then_some((index, *format))
+        })
+    }
+}
+
+/// Every format, firewalls first, in the order of recognition.
+fn all() -> impl Iterator<Item = FormatId> {
+    let firewalls = (0u8..).zip(firewall::FORMATS).map(|(index, _)| FormatId::Firewall(index));
+    let mails = (0u8..).zip(mail::FORMATS).map(|(index, _)| FormatId::Mail(index));
+    firewalls.chain(mails)
+}
+
+/// A format's name.
+pub fn name_of(id: FormatId) -> &'static str {
+    match id {
+        FormatId::Firewall(index) => {
+            firewall::FORMATS.get(usize::from(index)).map_or("", |format| format.name())
+        }
+        FormatId::Mail(index) => {
+            mail::FORMATS.get(usize::from(index)).map_or("", |format| format.name())
+        }
+    }
+}
+
+/// The firewall format and the mail format that recognise a line. There can be one of each: a
+/// sensor's record of an SMTP session is both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recognised {
+    /// Index into [`firewall::FORMATS`].
+    pub firewall: Option<u8>,
+    /// Index into [`mail::FORMATS`].
+    pub mail: Option<u8>,
+}
+
+impl Recognised {
+    /// The first format of each kind that recognises the line.
+    pub fn of(line: &Line<'_>) -> Self {
+        let firewall = (0u8..).zip(firewall::FORMATS).find(|(_, format)| format.recognises(line));
+        let mail = (0u8..).zip(mail::FORMATS).find(|(_, format)| format.recognises(line));
+        Self { firewall: firewall.map(|(index, _)| index), mail: mail.map(|(index, _)| index) }
+    }
+
+    /// Whether any format does.
+    pub fn any(self) -> bool {
+        self.firewall.is_some() || self.mail.is_some()
+    }
+
+    fn formats(self) -> impl Iterator<Item = FormatId> {
+        let mail = self.mail.map(FormatId::Mail);
+        self.firewall.map(FormatId::Firewall).into_iter().chain(mail)
+    }
+}
+
+/// A format whose header line was read, and the columns that the line names.
+pub type Header = (FormatId, Columns);
+
+/// The header line's format, if the line is one.
+pub fn header_of(line: &[u8]) -> Option<Header> {
+    let firewall = (0u8..)
+        .zip(firewall::FORMATS)
+        .find_map(|(index, format)| Some((FormatId::Firewall(index), format.header(line)?)));
+    firewall.or_else(|| {
+        (0u8..)
+            .zip(mail::FORMATS)
+            .find_map(|(index, format)| Some((FormatId::Mail(index), format.header(line)?)))
+    })
+}
+
+/// What the sampled lines of a file say of it.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Formats of lines as they stand.
+    bare: FormatSet,
+    bare_lines: u64,
+    /// Formats of lines taken out of a wrapping.
+    wrapped: FormatSet,
+    wrapped_lines: u64,
+    wrapping: Option<Wrapping>,
+    raw_field: Option<String>,
+    /// The last header line that was seen.
+    header: Option<Header>,
+    /// Beginning of the header line, by which later ones are found.
+    header_start: Vec<u8>,
+    scratch: Vec<u8>,
+    unrecognised: Vec<Vec<u8>>,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Default)]
+pub struct Holding {
+    /// Formats of at least one sampled line.
+    pub formats: FormatSet,
+    /// How the lines are wrapped.
+    pub wrapping: Option<Wrapping>,
+    /// The first header line's format and columns.
+    pub header: Option<Header>,
+    /// The first bytes of header lines.
+    pub header_start: Vec<u8>,
+}
+
+/// Unrecognised lines that are kept for guessing.
+const KEPT_FOR_GUESSES: usize = 50;
+
+/// Bytes of a header line by which others of the file are found.
+const HEADER_START: usize = 4;
+
+impl Survey {
+    /// A survey of a file whose raw lines the policy says to be in that field.
+    pub fn new(raw_field: Option<&str>) -> Self {
+        Self { raw_field: raw_field.map(str::to_owned), ..Self::default() }
+    }
+
+    /// Looks at one line.
+    pub fn add(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        if let Some(header) = header_of(line) {
+            self.bare.insert(header.0);
+            self.bare_lines += 1;
+            if self.header.is_none() {
+                self.header_start = line.get(..HEADER_START).unwrap_or(line).to_vec();
+                self.header = Some(header);
+            }
+            return;
+        }
+        let opened = envelope::open(line);
+        let recognised = Recognised::of(&opened);
+        if recognised.any() && self.raw_field.is_none() {
+            self.bare_lines += 1;
+            recognised.formats().for_each(|id| self.bare.insert(id));
+        } else if !self.add_wrapped(line) && self.unrecognised.len() < KEPT_FOR_GUESSES {
+            self.unrecognised.push(line.to_vec());
+        }
+    }
+
+    fn add_wrapped(&mut self, line: &[u8]) -> bool {
+        let own = Wrapping::of(line, self.raw_field.as_deref());
+        // A CSV header wraps nothing itself; the rows after it do.
+        let is_header = matches!(own, Some(Wrapping::Csv { .. }));
+        if is_header && self.wrapping.is_none() {
+            self.wrapping = own;
+            return true;
+        }
+        let Some(wrapping) = own.filter(|_| !is_header).or_else(|| self.wrapping.clone()) else {
+            return false;
+        };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let recognised = wrapping
+            .unwrap(line, &mut scratch)
+            .map(|inner| Recognised::of(&envelope::open(inner.text)))
+            .unwrap_or_default();
+        self.scratch = scratch;
+        if !recognised.any() {
+            return false;
+        }
+        self.wrapping.get_or_insert(wrapping);
+        self.wrapped_lines += 1;
+        recognised.formats().for_each(|id| self.wrapped.insert(id));
+        true
+    }
+
+    /// Whether a header line was seen.
+    pub fn has_header(&self) -> bool {
+        self.header.is_some()
+    }
+
+    /// What the file holds, by the lines seen so far.
+    pub fn holding(&self) -> Holding {
+        let wrapped = self.wrapped_lines > self.bare_lines;
+        Holding {
+            formats: if wrapped { self.wrapped } else { self.bare },
+            wrapping: if wrapped { self.wrapping.clone() } else { None },
+            header: self.header.clone(),
+            header_start: self.header_start.clone(),
+        }
+    }
+
+    /// The two formats that could read most of the unrecognised lines, and what each misses.
+    pub fn guesses(&self) -> Vec<(&'static str, String)> {
+        let mut guesses: Vec<Guess> = all().filter_map(|id| self.guess(id)).collect();
+        guesses.sort_by_key(|guess| std::cmp::Reverse(guess.readable));
+        guesses.into_iter().take(2).map(|guess| (name_of(guess.id), guess.missing)).collect()
+    }
+
+    fn guess(&self, id: FormatId) -> Option<Guess> {
+        let mut readable = 0;
+        let mut missing: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for raw in &self.unrecognised {
+            match parse_alone(id, &envelope::open(raw)) {
+                Outcome::Rejected(reject) => *missing.entry(reject.field).or_default() += 1,
+                Outcome::Event => readable += 1,
+                Outcome::Ignored => {}
+            }
+        }
+        let field =
+            missing.iter().max_by_key(|(field, count)| (**count, std::cmp::Reverse(*field)));
+        let missing = match field {
+            Some((field, _)) => (*field).to_owned(),
+            None if readable > 0 => "its mark".to_owned(),
+            None => return None,
+        };
+        Some(Guess { id, readable, missing })
+    }
+}
+
+struct Guess {
+    id: FormatId,
+    readable: u64,
+    missing: String,
+}
+
+fn parse_alone(id: FormatId, line: &Line<'_>) -> Outcome {
+    let columns = &Columns::NONE;
+    match id {
+        FormatId::Firewall(index) => firewall::FORMATS
+            .get(usize::from(index))
+            .map_or(Outcome::Ignored, |format| format.parse(line, columns, &mut Vec::new())),
+        FormatId::Mail(index) => mail::FORMATS
+            .get(usize::from(index))
+            .map_or(Outcome::Ignored, |format| format.parse(line, columns, &mut Vec::new())),
+    }
+}

@@ -1,0 +1,359 @@
+//! The sequential part of reading. In: what the workers scanned, in order. Out: flows paired and
+//! sessions assembled, given to the sink with their place; tallies and the reports of the inputs.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::logs::detect::name_of;
+use crate::logs::firewall;
+use crate::logs::join::{Joiner, Told};
+use crate::logs::mail::{Assembler, Finished, Limits};
+use crate::logs::read::plan::{Plan, State};
+use crate::logs::read::recipe::Wanted;
+use crate::logs::read::scan::{Batch, EndTime, LineFlow};
+use crate::logs::read::{ReadOptions, Sink};
+use crate::model::citation::Citation;
+use crate::model::flow::{Flow, FlowEvent};
+use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status, Tally};
+
+/// Bytes of rejected lines that a run keeps.
+const MOST_REJECTED_BYTES: usize = 32 << 20;
+
+/// A scanned stretch of an input.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    pub(super) batch: Batch,
+    /// Bytes of the text that it stands for.
+    pub(super) bytes: u64,
+    pub(super) nul_bytes: u64,
+    /// Why the input ends here.
+    pub(super) error: Option<Error>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Scanned {
+    /// Nothing but a fault.
+    pub(super) fn failed(error: Error) -> Self {
+        Self { error: Some(error), ..Self::default() }
+    }
+
+    /// About how much memory it holds.
+    pub(super) fn estimated_bytes(&self) -> usize {
+        const A_FACT: usize = 192;
+        let rejected: usize = self.batch.rejects.iter().map(|reject| reject.raw.len()).sum();
+        self.batch.flows.len() * size_of::<LineFlow>() + self.batch.facts.len() * A_FACT + rejected
+    }
+}
+
+/// What the rounds hand over, in order; numbers are indexes of plans.
+pub(super) enum Step {
+    /// The next stretch of an input.
+    Batch(usize, Scanned),
+    /// The input's end, and what was noticed about it.
+    End(usize, Vec<String>),
+}
+
+/// Takes in what was scanned.
+pub(super) struct Consumer<'a> {
+    devices: &'a mut Devices,
+    sink: &'a mut dyn Sink,
+    wanted: Wanted,
+    kept_rejects: usize,
+    rejected_bytes: usize,
+    joiner: Joiner,
+    assembler: Assembler,
+    finished: Vec<Finished>,
+    reports: Vec<Progress>,
+}
+
+/// An input's report as far as it is known.
+struct Progress {
+    number: u32,
+    report: InputReport,
+    /// The device that the policy names for it.
+    policy_device: Option<String>,
+    own_device: Option<u32>,
+    failed: bool,
+    nul_bytes: u64,
+    first: Option<EndTime>,
+    last: Option<EndTime>,
+}
+
+impl<'a> Consumer<'a> {
+    pub(super) fn new(
+        plans: &[Plan],
+        options: &ReadOptions<'_>,
+        devices: &'a mut Devices,
+        sink: &'a mut dyn Sink,
+    ) -> Self {
+        Self {
+            devices,
+            sink,
+            wanted: Wanted::of(&options.selection),
+            kept_rejects: options.kept_rejects,
+            rejected_bytes: 0,
+            joiner: Joiner::default(),
+            assembler: Assembler::new(options.keep, Limits::default()),
+            finished: Vec::new(),
+            reports: plans.iter().map(Progress::of).collect(),
+        }
+    }
+
+    /// Takes the steps of a round.
+    pub(super) fn consume(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Batch(index, scanned) => self.take(index, scanned),
+                Step::End(index, notes) => {
+                    if let Some(progress) = self.reports.get_mut(index) {
+                        progress.end(notes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the sessions that are still open, and gives the reports.
+    pub(super) fn finish(mut self) -> Vec<InputReport> {
+        self.assembler.finish(&mut self.finished);
+        for finished in self.finished.drain(..) {
+            self.sink.session(finished);
+        }
+        self.reports.into_iter().map(|progress| progress.report).collect()
+    }
+
+    fn take(&mut self, index: usize, scanned: Scanned) {
+        let Some(progress) = self.reports.get_mut(index) else { return };
+        if progress.failed {
+            return;
+        }
+        let before = progress.report.tally.lines;
+        progress.add(&scanned);
+        if let Some(error) = scanned.error {
+            progress.fail(error);
+        }
+        let number = progress.number;
+        self.take_rejects(index, before, scanned.batch.rejects);
+        let lost = self.take_flows(index, before, scanned.batch.flows, &scanned.batch.devices);
+        let facts = &scanned.batch.facts;
+        let again = self.assembler.take(facts, number, before + 1, &mut self.finished);
+        for finished in self.finished.drain(..) {
+            self.sink.session(finished);
+        }
+        if let Some(progress) = self.reports.get_mut(index) {
+            let tally = &mut progress.report.tally;
+            let duplicates = lost.duplicates.saturating_add(again);
+            tally.duplicates += duplicates;
+            tally.events = tally.events.saturating_sub(duplicates + lost.unwanted);
+            tally.ignored = tally
+                .lines
+                .saturating_sub(tally.events)
+                .saturating_sub(tally.rejected)
+                .saturating_sub(tally.duplicates);
+        }
+    }
+
+    /// Pairs the flows and gives them to the sink; tells how many lines gave none after all.
+    fn take_flows(
+        &mut self,
+        index: usize,
+        before: u64,
+        flows: Vec<LineFlow>,
+        names: &[Box<[u8]>],
+    ) -> Lost {
+        let mut lost = Lost::default();
+        if flows.is_empty() {
+            return lost;
+        }
+        let devices: Vec<u32> = names.iter().map(|name| self.device(index, Some(name))).collect();
+        let mut line = LineCount::default();
+        for event in flows {
+            if event.line != line.line {
+                lost.add(&line);
+                line = LineCount { line: event.line, ..LineCount::default() };
+            }
+            let known = event.device.and_then(|device| devices.get(device as usize).copied());
+            let device = known.unwrap_or_else(|| self.device(index, None));
+            let mut flow = event.flow;
+            match self.joiner.take(device, event.join, &mut flow) {
+                Told::Again => line.again += 1,
+                Told::First if !is_wanted(&self.wanted, &flow) => line.unwanted += 1,
+                Told::First => {
+                    line.told += 1;
+                    let number = self.reports.get(index).map_or(0, |progress| progress.number);
+                    let at = Citation { input: number, line: before + u64::from(event.line) + 1 };
+                    let format =
+                        firewall::FORMATS.get(usize::from(event.format)).map_or("", |f| f.name());
+                    self.sink.flow(FlowEvent { flow, at, device, format });
+                }
+            }
+        }
+        lost.add(&line);
+        lost
+    }
+
+    /// The firewall of a line: the policy's name, the line's, else the input's own.
+    fn device(&mut self, index: usize, named: Option<&[u8]>) -> u32 {
+        let Some(progress) = self.reports.get_mut(index) else { return 0 };
+        if let (None, Some(name)) = (&progress.policy_device, named) {
+            return self.devices.index_of(&crate::logs::fields::shown(name));
+        }
+        if let Some(device) = progress.own_device {
+            return device;
+        }
+        let path = progress.report.path.display().to_string();
+        let name = progress.policy_device.as_deref().unwrap_or(&path);
+        let device = self.devices.index_of(name);
+        progress.own_device = Some(device);
+        device
+    }
+
+    fn take_rejects(&mut self, index: usize, before: u64, rejects: Vec<RejectedLine>) {
+        let Some(progress) = self.reports.get_mut(index) else { return };
+        for mut reject in rejects {
+            let full = progress.report.rejects.len() >= self.kept_rejects;
+            if full || self.rejected_bytes + reject.raw.len() > MOST_REJECTED_BYTES {
+                break;
+            }
+            self.rejected_bytes += reject.raw.len();
+            reject.line += before + 1;
+            progress.report.rejects.push(reject);
+        }
+    }
+}
+
+/// The flows of one line.
+#[derive(Debug, Default)]
+struct LineCount {
+    line: u32,
+    told: u64,
+    again: u64,
+    unwanted: u64,
+}
+
+/// Lines that were events for the worker and are none after pairing.
+#[derive(Debug, Default)]
+struct Lost {
+    duplicates: u64,
+    unwanted: u64,
+}
+
+impl Lost {
+    fn add(&mut self, line: &LineCount) {
+        if line.told > 0 {
+            return;
+        }
+        if line.again > 0 {
+            self.duplicates += 1;
+        } else if line.unwanted > 0 {
+            self.unwanted += 1;
+        }
+    }
+}
+
+/// Whether a flow, its ends now in their final order, goes to a wanted port.
+fn is_wanted(wanted: &Wanted, flow: &Flow) -> bool {
+    wanted.has(flow.dst_port) || flow.nat_dst.is_some_and(|end| wanted.has(end.port))
+}
+
+impl Progress {
+    fn of(plan: &Plan) -> Self {
+        let mut report = InputReport {
+            path: plan.input.path.clone(),
+            kind: plan.input.kind,
+            compression: None,
+            formats: BTreeMap::new(),
+            tally: Tally::default(),
+            span: None,
+            servers: BTreeMap::new(),
+            years_inferred: false,
+            zone_guessed: false,
+            unterminated: false,
+            notes: Vec::new(),
+            rejects: Vec::new(),
+            status: Status::Complete,
+        };
+        match &plan.state {
+            State::Read(ready) => {
+                report.compression = ready.compression.map(|compression| compression.word());
+            }
+            State::Copy { of, tally, compression } => {
+                report.compression = compression.map(|compression| compression.word());
+                report.tally = *tally;
+                report.status = Status::DuplicateOf(*of);
+            }
+            State::Skip(status) => report.status = status.clone(),
+        }
+        Self {
+            number: plan.input.number,
+            report,
+            policy_device: plan.input.settings.device.clone(),
+            own_device: None,
+            failed: false,
+            nul_bytes: 0,
+            first: None,
+            last: None,
+        }
+    }
+
+    fn add(&mut self, scanned: &Scanned) {
+        let batch = &scanned.batch;
+        let report = &mut self.report;
+        report.tally.lines += batch.lines;
+        report.tally.events += batch.events;
+        report.tally.rejected += batch.rejected;
+        report.tally.bytes += scanned.bytes;
+        report.unterminated |= batch.unterminated;
+        report.years_inferred |= batch.guesses.years > 0;
+        report.zone_guessed |= batch.guesses.zones > 0;
+        report.span = join_spans(report.span, batch.span);
+        for (id, count) in &batch.looked_at {
+            *report.formats.entry(name_of(*id)).or_default() += count;
+        }
+        for (name, span) in &batch.servers {
+            add_server(report, name, *span);
+        }
+        report.notes.extend(scanned.notes.iter().cloned());
+        if self.first.is_none() {
+            self.first.clone_from(&batch.first);
+        }
+        if batch.last.is_some() {
+            self.last.clone_from(&batch.last);
+        }
+        self.nul_bytes += scanned.nul_bytes;
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failed = true;
+        self.report.status = Status::Partial(error);
+    }
+
+    /// Ends the report. Coverage reaches from the first to the last timed line of the input,
+    /// whatever they say.
+    fn end(&mut self, notes: Vec<String>) {
+        for end in [self.first.take(), self.last.take()].into_iter().flatten() {
+            let span = Span { first: end.time, last: end.time };
+            self.report.span = join_spans(self.report.span, Some(span));
+            if let Some(server) = &end.server {
+                add_server(&mut self.report, server, span);
+            }
+        }
+        self.report.notes.extend(notes);
+        if self.nul_bytes > 0 {
+            self.report.notes.push(format!("{} NUL bytes skipped", self.nul_bytes));
+        }
+    }
+}
+
+fn add_server(report: &mut InputReport, name: &[u8], span: Span) {
+    let name = crate::logs::fields::shown(name);
+    let known = report.servers.entry(name).or_insert(span);
+    *known = known.union(span);
+}
+
+fn join_spans(a: Option<Span>, b: Option<Span>) -> Option<Span> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.union(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,293 @@
+//! Looks at every input before any is read. In: paths and settings. Out: for each input what it is
+//! (compression, formats, wrapping, header), when it begins, and the recipe for reading it.
+//!
+//! Runs over all inputs in parallel and opens one file at a time in each worker. A small file is
+//! surveyed line by line; of a large one the head, the tail and lines spread evenly over it, so that
+//! what is found depends on its content alone.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use memchr::{memchr, memrchr};
+use rayon::prelude::*;
+
+use crate::error::{Error, Place, Result};
+use crate::logs::clock::Clock;
+use crate::logs::detect::{FormatId, FormatSet, Holding, Survey};
+use crate::logs::firewall;
+use crate::logs::line::Columns;
+use crate::logs::mail;
+use crate::logs::read::recipe::{Recipe, Routing, Searches, Wanted, Wrapped, zone_of};
+use crate::logs::read::scan::{clean, time_of_line};
+use crate::logs::read::stream::Stream;
+use crate::logs::read::{LONGEST_LINE, LogInput, ReadOptions};
+use crate::logs::source::{self, Compression, MAGIC_BYTES, STDIN, Utf16, open_text};
+use crate::model::input::{Status, Tally};
+use crate::model::time::Timestamp;
+
+/// Bytes at the start of the text that are surveyed line by line.
+const HEAD: usize = 64 << 10;
+
+/// Distance between surveyed lines of a file that is larger.
+const SPACING: u64 = 64 << 10;
+
+/// Most of such lines.
+const MOST_SAMPLES: u64 = 512;
+
+/// Bytes read for one of them.
+const SAMPLE: usize = 4096;
+
+/// Bytes of the text by which copies are suspected.
+pub(super) const PRINT: usize = 256;
+
+/// How an input is read.
+pub(super) enum Way {
+    /// In blocks, by any worker. `sparse`: it has holes on the disk.
+    Blocks { size: u64, inode: (u64, u64), sparse: bool },
+    /// From front to back.
+    Stream { size: u64 },
+    /// From front to back, already begun.
+    Begun(Box<Stream>),
+}
+
+/// An input that can be read.
+pub(super) struct Ready {
+    pub(super) way: Way,
+    pub(super) compression: Option<Compression>,
+    pub(super) recipe: Arc<Recipe>,
+    pub(super) first_time: Option<Timestamp>,
+    /// The first bytes of the text; shorter only if the text is.
+    pub(super) print: Box<[u8]>,
+    pub(super) notes: Vec<String>,
+}
+
+/// An input and what is to be done with it.
+pub(super) struct Plan {
+    pub(super) input: LogInput,
+    pub(super) state: State,
+}
+
+/// What is to be done with an input.
+pub(super) enum State {
+    /// Read it.
+    Read(Box<Ready>),
+    /// Nothing more: it is a copy of another, already counted.
+    Copy { of: u32, tally: Tally, compression: Option<Compression> },
+    /// Nothing.
+    Skip(Status),
+}
+
+/// Looks at all inputs.
+pub(super) fn plan(inputs: Vec<LogInput>, options: &ReadOptions<'_>) -> Vec<Plan> {
+    let looks: Vec<Result<Look>> = inputs.par_iter().map(look).collect();
+    let mut searches = Searches::default();
+    let wanted = Wanted::of(&options.selection);
+    inputs
+        .into_iter()
+        .zip(looks)
+        .map(|(input, look)| {
+            let state = match look {
+                Err(error) => State::Skip(Status::Unreadable(error)),
+                Ok(look) => finish(&input, look, options, &mut searches, &wanted),
+            };
+            Plan { input, state }
+        })
+        .collect()
+}
+
+/// What one look at an input shows.
+struct Look {
+    way: Way,
+    compression: Option<Compression>,
+    modified: Timestamp,
+    survey: Survey,
+    head: Vec<u8>,
+    notes: Vec<String>,
+}
+
+fn look(input: &LogInput) -> Result<Look> {
+    let survey = Survey::new(input.settings.raw_field.as_deref());
+    if input.path == Path::new(STDIN) {
+        return look_at_stream(input, survey, Begin::AndKeep, 0);
+    }
+    let opened = source::open(&input.path)?;
+    let mut head = vec![0; HEAD.min(opened.size as usize)];
+    let read = read_fully(&opened.file, &mut head, 0)
+        .map_err(|error| Error::input(&input.path, Place::Byte(0), error.to_string()))?;
+    head.truncate(read);
+    let magic = head.get(..MAGIC_BYTES).unwrap_or(&head);
+    if Compression::of(magic).is_some() || Utf16::of(magic).is_some() {
+        return look_at_stream(input, survey, Begin::Only, opened.size);
+    }
+    let metadata = opened.file.metadata().ok();
+    let sparse = metadata.as_ref().is_some_and(|m| m.blocks().saturating_mul(512) < m.size());
+    let inode = metadata.map_or((0, 0), |m| (m.dev(), m.ino()));
+    let mut look = Look {
+        way: Way::Blocks { size: opened.size, inode, sparse },
+        compression: None,
+        modified: opened.modified,
+        survey,
+        head: head.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| head.clone(), <[u8]>::to_vec),
+        notes: Vec::new(),
+    };
+    survey_head(&mut look, opened.size > HEAD as u64);
+    survey_samples(&mut look.survey, &opened.file, opened.size);
+    if look.survey.has_header() {
+        look.way = Way::Stream { size: opened.size };
+    }
+    Ok(look)
+}
+
+/// What becomes of a stream whose head was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// It is opened again later.
+    Only,
+    /// It cannot be opened again.
+    AndKeep,
+}
+
+fn look_at_stream(input: &LogInput, survey: Survey, begin: Begin, size: u64) -> Result<Look> {
+    let mut text = open_text(&input.path)?;
+    let mut head = Vec::with_capacity(HEAD);
+    // An error after the first bytes comes again when the stream is read.
+    let read = (&mut text).take(HEAD as u64).read_to_end(&mut head);
+    if let (Err(error), true) = (&read, head.is_empty()) {
+        return Err(Error::input(&input.path, Place::Byte(0), error.to_string()));
+    }
+    let more = head.len() == HEAD;
+    let notes = text.utf16.and_then(Utf16::note).into_iter().collect();
+    let mut look = Look {
+        compression: text.compression,
+        modified: text.modified.unwrap_or(Timestamp(0)),
+        way: Way::Stream { size },
+        survey,
+        head,
+        notes,
+    };
+    survey_head(&mut look, more);
+    if begin == Begin::AndKeep {
+        look.way = Way::Begun(Box::new(Stream::new(text, look.head.clone(), None)));
+    }
+    Ok(look)
+}
+
+/// Surveys every line of the head; the last one only if it is whole.
+fn survey_head(look: &mut Look, more: bool) {
+    let whole = match memrchr(b'\n', &look.head) {
+        Some(end) if more => end,
+        _ => look.head.len(),
+    };
+    for line in look.head.get(..whole).unwrap_or_default().split(|&b| b == b'\n') {
+        look.survey.add(clean(line));
+    }
+}
+
+/// Surveys lines spread evenly over the rest of the file, and the last.
+fn survey_samples(survey: &mut Survey, file: &File, size: u64) {
+    let rest = size.saturating_sub(HEAD as u64);
+    if rest == 0 {
+        return;
+    }
+    let count = (rest / SPACING).clamp(8, MOST_SAMPLES);
+    let mut bytes = vec![0; SAMPLE];
+    for sample in 0..=count {
+        let share = (u128::from(rest) * u128::from(sample) / u128::from(count)) as u64;
+        let at = (HEAD as u64 + share).min(size.saturating_sub(SAMPLE as u64));
+        let Ok(read) = read_fully(file, &mut bytes, at) else { return };
+        let part = bytes.get(..read).unwrap_or_default();
+        let Some(start) = memchr(b'\n', part) else { continue };
+        let from = part.get(start.saturating_add(1)..).unwrap_or_default();
+        if let Some(end) = memchr(b'\n', from) {
+            survey.add(clean(from.get(..end).unwrap_or_default()));
+        }
+    }
+}
+
+fn read_fully(file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<usize> {
+    let mut done = 0;
+    while let Some(free) = bytes.get_mut(done..).filter(|free| !free.is_empty()) {
+        match file.read_at(free, at.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(read) => done = done.saturating_add(read),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// From a look to a recipe.
+fn finish(
+    input: &LogInput,
+    mut look: Look,
+    options: &ReadOptions<'_>,
+    searches: &mut Searches,
+    wanted: &Wanted,
+) -> State {
+    let mut holding = look.survey.holding();
+    let forced = input.settings.format.as_deref().map(FormatSet::named);
+    let routing = match forced {
+        Some(formats) => {
+            holding.formats = formats;
+            Routing::Forced
+        }
+        None => Routing::ByLine,
+    };
+    let Holding { formats, wrapping, header, header_start } = holding;
+    let is_empty = look.head.is_empty();
+    if formats.is_empty() && !is_empty {
+        return unrecognised(&look);
+    }
+    let wrapped = if wrapping.is_some() { Wrapped::Yes } else { Wrapped::No };
+    let recipe = Recipe {
+        formats,
+        routing,
+        wrapping,
+        search: searches.get(formats, wrapped, options),
+        header: header.clone(),
+        header_start,
+        zone: zone_of(input.settings.zone),
+        reference: options.now.unwrap_or(look.modified),
+        server: input.settings.server.as_deref().unwrap_or_default().as_bytes().into(),
+        wanted: wanted.clone(),
+        kept_rejects: options.kept_rejects,
+    };
+    State::Read(Box::new(Ready {
+        first_time: first_time(&recipe, &look.head),
+        print: look.head.get(..PRINT).unwrap_or(&look.head).into(),
+        way: look.way,
+        compression: look.compression,
+        recipe: Arc::new(recipe),
+        notes: std::mem::take(&mut look.notes),
+    }))
+}
+
+fn unrecognised(look: &Look) -> State {
+    State::Skip(Status::Unrecognised(look.survey.guesses()))
+}
+
+fn first_time(recipe: &Recipe, head: &[u8]) -> Option<Timestamp> {
+    let clock = Clock::new(recipe.zone, recipe.reference);
+    let none = Columns::NONE;
+    let columns = recipe.header.as_ref().map_or(&none, |(_, columns)| columns);
+    let mut scratch = Vec::new();
+    head.split(|&b| b == b'\n').map(clean).filter(|line| line.len() <= LONGEST_LINE).find_map(
+        |line| {
+            let timed = time_of_line(recipe, columns, line, &mut scratch)?;
+            clock.resolve(timed.time)
+        },
+    )
+}
+
+/// The columns that a header line of that format names.
+pub(super) fn header_by(id: FormatId, line: &[u8]) -> Option<Columns> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match id {
+        FormatId::Firewall(index) => firewall::FORMATS.get(usize::from(index))?.header(line),
+        FormatId::Mail(index) => mail::FORMATS.get(usize::from(index))?.header(line),
+    }
+}

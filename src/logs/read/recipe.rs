@@ -1,0 +1,126 @@
+//! How the lines of one input are read. In: what detection found, what policy and flags say, the
+//! ports that matter. Out: one shared, unchanging recipe that every worker follows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::logs::clock::Zone;
+use crate::logs::detect::{FormatSet, Header};
+use crate::logs::read::needles::Search;
+use crate::logs::read::{ReadOptions, Selection};
+use crate::logs::wrapping::Wrapping;
+use crate::model::policy;
+use crate::model::time::Timestamp;
+
+/// A set of ports that answers at once.
+#[derive(Debug, Clone)]
+pub(super) enum Wanted {
+    All,
+    Ports(Arc<[u64]>),
+}
+
+impl Wanted {
+    pub(super) fn of(selection: &Selection) -> Self {
+        match selection {
+            Selection::Everything => Self::All,
+            Selection::Ports(ports) => {
+                let mut bits = vec![0u64; 1024];
+                for port in ports {
+                    if let Some(word) = bits.get_mut(usize::from(port >> 6)) {
+                        *word |= 1 << (port & 63);
+                    }
+                }
+                Self::Ports(bits.into())
+            }
+        }
+    }
+
+    pub(super) fn has(&self, port: u16) -> bool {
+        match self {
+            Self::All => true,
+            Self::Ports(bits) => {
+                bits.get(usize::from(port >> 6)).is_some_and(|word| word >> (port & 63) & 1 == 1)
+            }
+        }
+    }
+}
+
+/// Who decides which format a line is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Routing {
+    /// The user: every line is of the recipe's format.
+    Forced,
+    /// Each line, among the recipe's formats and then, where not every line was surveyed, all.
+    ByLine,
+}
+
+/// How the lines of one input are read.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    pub(super) formats: FormatSet,
+    pub(super) routing: Routing,
+    pub(super) wrapping: Option<Wrapping>,
+    pub(super) search: Arc<Search>,
+    pub(super) header: Option<Header>,
+    pub(super) header_start: Vec<u8>,
+    pub(super) zone: Zone,
+    pub(super) reference: Timestamp,
+    /// The server of lines that name none.
+    pub(super) server: Box<[u8]>,
+    pub(super) wanted: Wanted,
+    pub(super) kept_rejects: usize,
+}
+
+/// The policy's zone as the clock takes it.
+pub(super) fn zone_of(zone: Option<policy::Zone>) -> Zone {
+    match zone {
+        None => Zone::Guessed,
+        Some(policy::Zone::Named(zone)) => Zone::Named(zone),
+        Some(policy::Zone::Fixed(offset)) => Zone::Fixed(offset.local_minus_utc()),
+    }
+}
+
+/// The searches of a run: inputs that hold the same formats share one.
+#[derive(Debug, Default)]
+pub(super) struct Searches(HashMap<(FormatSet, Wrapped), Arc<Search>>);
+
+/// Whether the lines stand inside JSON or CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Wrapped {
+    No,
+    Yes,
+}
+
+impl Searches {
+    pub(super) fn get(
+        &mut self,
+        formats: FormatSet,
+        wrapped: Wrapped,
+        options: &ReadOptions<'_>,
+    ) -> Arc<Search> {
+        let build = || Arc::new(build_search(formats, wrapped, &options.selection));
+        Arc::clone(self.0.entry((formats, wrapped)).or_insert_with(build))
+    }
+}
+
+fn build_search(formats: FormatSet, wrapped: Wrapped, selection: &Selection) -> Search {
+    let Selection::Ports(ports) = selection else { return Search::every_line() };
+    let mut needles = Vec::new();
+    for (_, format) in formats.mail() {
+        // In JSON the tag may stand in a field of its own, without what follows it in a mark.
+        if format.marks().is_empty() || wrapped == Wrapped::Yes {
+            return Search::every_line();
+        }
+        needles.extend(format.marks().iter().map(|mark| mark.to_vec()));
+    }
+    for (_, format) in formats.firewall() {
+        needles.extend(ports.iter().flat_map(|port| format.needles(*port)));
+    }
+    match wrapped {
+        Wrapped::No => Search::any_of(needles),
+        Wrapped::Yes => {
+            let ports: Vec<u16> = ports.iter().copied().collect();
+            Search::digits_of(&ports, &needles)
+        }
+    }
+}

@@ -1,0 +1,608 @@
+//! The rounds of reading. In: plans. Out: reports; events go to the sink on the way.
+//!
+//! Each round hands a bounded amount of work to the pool, from as many inputs as that takes, and
+//! meanwhile consumes what the round before gave. Inputs are consumed one after the other in the
+//! order of their first line's time, whatever their names; what is scanned ahead of its turn waits.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use memchr::memrchr;
+use rayon::prelude::*;
+
+use crate::error::{Error, Place};
+use crate::logs::line::Columns;
+use crate::logs::read::block::{self, Range};
+use crate::logs::read::consume::{Consumer, Scanned, Step};
+use crate::logs::read::plan::{Plan, Ready, State, Way};
+use crate::logs::read::recipe::Recipe;
+use crate::logs::read::scan::{Ending, Stretch, Verdicts, scan};
+use crate::logs::read::stream::{Chunk, Stream};
+use crate::logs::read::{ReadOptions, Sink};
+use crate::logs::source::{self, open_text};
+use crate::model::input::{Devices, InputReport};
+
+/// Blocks of work in a round, for each thread: enough that waiting for the last task of a round is
+/// a small part of it.
+const BLOCKS_A_THREAD: usize = 16;
+
+/// Files in a round, for each thread, however small they are.
+const FILES_A_THREAD: usize = 64;
+
+/// Blocks that a stream reads on in a round.
+const CHUNK_BLOCKS: usize = 4;
+
+/// Streams that are open beside one for each thread.
+const SPARE_STREAMS: usize = 8;
+
+/// Estimated bytes of batches that wait for their turn, above which nothing is scanned ahead.
+const MOST_WAITING: usize = 48 << 20;
+
+/// Reads the inputs of the plans.
+pub(super) fn read(
+    plans: Vec<Plan>,
+    options: &ReadOptions<'_>,
+    devices: &mut Devices,
+    sink: &mut dyn Sink,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Vec<InputReport> {
+    let mut consumer = Consumer::new(&plans, options, devices, sink);
+    let mut rounds = Rounds::new(plans, options);
+    let context = Context { verdicts: Verdicts::new(options.verdicts), progress };
+    let mut steps = Vec::new();
+    loop {
+        let jobs = rounds.next_jobs();
+        if jobs.is_empty() && steps.is_empty() {
+            break;
+        }
+        let (results, ()) = rayon::join(
+            || jobs.into_par_iter().with_max_len(1).map(|job| job.run(&context)).collect(),
+            || consumer.consume(std::mem::take(&mut steps)),
+        );
+        steps = rounds.take(results);
+    }
+    consumer.finish()
+}
+
+/// What every job needs.
+struct Context<'a> {
+    verdicts: Verdicts<'a>,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// An input that is being read.
+struct Running {
+    /// Index into the plans.
+    index: usize,
+    path: Arc<Path>,
+    recipe: Arc<Recipe>,
+    rest: Rest,
+    batches: VecDeque<Scanned>,
+    waiting_bytes: usize,
+    /// Whether all of it has been scanned.
+    scanned: bool,
+    notes: Vec<String>,
+}
+
+/// What is left to read of an input.
+enum Rest {
+    /// A file not yet opened.
+    Unopened {
+        size: u64,
+        inode: (u64, u64),
+        sparse: bool,
+    },
+    /// Blocks from `next` on.
+    Blocks {
+        file: Arc<File>,
+        size: u64,
+        next: u64,
+        sparse: bool,
+    },
+    Stream {
+        stream: Option<Box<Stream>>,
+        ready: Option<Chunk>,
+        size: u64,
+        told: u64,
+        begun: bool,
+    },
+    Nothing,
+}
+
+struct Rounds {
+    /// Inputs that are still to begin, last first.
+    to_begin: Vec<(usize, Arc<Path>, Box<Ready>)>,
+    running: VecDeque<Running>,
+    block: usize,
+    threads: usize,
+}
+
+impl Rounds {
+    fn new(plans: Vec<Plan>, options: &ReadOptions<'_>) -> Self {
+        let mut to_begin: Vec<(usize, Arc<Path>, Box<Ready>)> = Vec::new();
+        for (index, plan) in plans.into_iter().enumerate() {
+            if let State::Read(ready) = plan.state {
+                to_begin.push((index, plan.input.path.into(), ready));
+            }
+        }
+        // Untimed inputs last; equal times by path.
+        to_begin.sort_by(|(_, path, ready), (_, other_path, other)| {
+            let key = (ready.first_time.is_none(), ready.first_time, path);
+            key.cmp(&(other.first_time.is_none(), other.first_time, other_path)).reverse()
+        });
+        Self {
+            to_begin,
+            running: VecDeque::new(),
+            block: options.block_size,
+            threads: rayon::current_num_threads(),
+        }
+    }
+
+    /// The work of the next round: from the inputs that run, in their order, then from the next.
+    fn next_jobs(&mut self) -> Vec<Job> {
+        let mut budget = Budget {
+            bytes: self.threads * BLOCKS_A_THREAD * self.block,
+            files: self.threads * FILES_A_THREAD,
+            streams: self.threads + SPARE_STREAMS,
+            block: self.block,
+        };
+        let mut jobs = Vec::new();
+        let mut position = 0;
+        let mut waiting = 0;
+        while !budget.is_spent() {
+            if position == self.running.len() && !self.begin_next() {
+                break;
+            }
+            let Some(running) = self.running.get_mut(position) else { break };
+            if waiting <= MOST_WAITING || position == 0 {
+                running.add_jobs(&mut budget, &mut jobs);
+            }
+            waiting += running.waiting_bytes;
+            if waiting > MOST_WAITING {
+                break;
+            }
+            position += 1;
+        }
+        jobs
+    }
+
+    fn begin_next(&mut self) -> bool {
+        let Some((index, path, ready)) = self.to_begin.pop() else { return false };
+        let rest = match ready.way {
+            Way::Blocks { size, inode, sparse } => Rest::Unopened { size, inode, sparse },
+            Way::Stream { size } => {
+                Rest::Stream { stream: None, ready: None, size, told: 0, begun: false }
+            }
+            Way::Begun(stream) => {
+                Rest::Stream { stream: Some(stream), ready: None, size: 0, told: 0, begun: true }
+            }
+        };
+        self.running.push_back(Running {
+            index,
+            path,
+            recipe: ready.recipe,
+            rest,
+            batches: VecDeque::new(),
+            waiting_bytes: 0,
+            scanned: false,
+            notes: ready.notes,
+        });
+        true
+    }
+
+    /// Takes what the jobs of a round gave; what can be consumed now comes back in order.
+    fn take(&mut self, results: Vec<JobResult>) -> Vec<Step> {
+        for result in results {
+            let Some(running) = self.running.iter_mut().find(|r| r.index == result.index) else {
+                continue;
+            };
+            running.take(result.gave);
+        }
+        for running in &mut self.running {
+            running.note_end();
+        }
+        let mut steps = Vec::new();
+        while let Some(front) = self.running.front_mut() {
+            front.waiting_bytes = 0;
+            steps.extend(front.batches.drain(..).map(|scanned| Step::Batch(front.index, scanned)));
+            if !front.scanned {
+                break;
+            }
+            steps.push(Step::End(front.index, std::mem::take(&mut front.notes)));
+            self.running.pop_front();
+        }
+        steps
+    }
+}
+
+/// How much work a round may still take.
+struct Budget {
+    bytes: usize,
+    files: usize,
+    streams: usize,
+    block: usize,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.bytes == 0 || self.files == 0 || self.streams == 0
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes.max(1));
+    }
+}
+
+impl Running {
+    fn add_jobs(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
+        match &mut self.rest {
+            Rest::Unopened { .. } => self.add_first_blocks(budget, jobs),
+            Rest::Blocks { .. } => self.add_blocks(budget, jobs),
+            Rest::Stream { .. } => self.add_stream_jobs(budget, jobs),
+            Rest::Nothing => {}
+        }
+    }
+
+    /// A file of one block is opened by the worker that reads it; a larger one here, once.
+    fn add_first_blocks(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
+        let Rest::Unopened { size, inode, sparse } = self.rest else { return };
+        budget.files = budget.files.saturating_sub(1);
+        if size <= budget.block as u64 {
+            self.rest = Rest::Nothing;
+            budget.spend(size as usize);
+            jobs.push(self.job(Work::SmallFile { size, inode }));
+            return;
+        }
+        match source::open(&self.path) {
+            Ok(opened) => {
+                self.note_change(&opened, size, inode);
+                let file = Arc::new(opened.file);
+                self.rest = Rest::Blocks { file, size, next: 0, sparse };
+                self.add_blocks(budget, jobs);
+            }
+            Err(error) => {
+                self.rest = Rest::Nothing;
+                self.batches.push_back(Scanned::failed(error));
+            }
+        }
+    }
+
+    fn note_change(&mut self, opened: &source::Opened, size: u64, inode: (u64, u64)) {
+        self.notes.extend(change_since(&opened.file, opened.size, size, inode));
+    }
+
+    fn add_blocks(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
+        let Rest::Blocks { file, size, next, sparse } = &mut self.rest else { return };
+        let (size, block, sparse) = (*size, budget.block as u64, *sparse);
+        let file = Arc::clone(file);
+        let mut at = *next;
+        let mut ranges = Vec::new();
+        let mut skipped = 0;
+        while at < size && budget.bytes > 0 {
+            if sparse {
+                let data = next_data(&file, at, size);
+                let aligned = data.saturating_sub(data % block).max(at);
+                skipped += aligned - at;
+                at = aligned;
+            }
+            let end = at.saturating_add(block).min(size);
+            if at < end {
+                ranges.push(Range { start: at, end, size });
+                budget.spend((end - at) as usize);
+            }
+            at = end;
+        }
+        *next = at;
+        if at >= size {
+            self.rest = Rest::Nothing;
+        }
+        for range in ranges {
+            jobs.push(self.job(Work::Block { file: Arc::clone(&file), range }));
+        }
+        if skipped > 0 {
+            jobs.push(self.job(Work::Hole { bytes: skipped }));
+        }
+    }
+
+    /// The pieces of the chunk that was read in the last round, and the next chunk.
+    fn add_stream_jobs(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
+        let path_recipe = (Arc::clone(&self.path), Arc::clone(&self.recipe), self.index);
+        let job = |work| Job {
+            index: path_recipe.2,
+            path: Arc::clone(&path_recipe.0),
+            recipe: Arc::clone(&path_recipe.1),
+            work,
+        };
+        let Rest::Stream { stream, ready, size, told, begun } = &mut self.rest else { return };
+        budget.streams = budget.streams.saturating_sub(1);
+        let chunk = ready.take();
+        let ended = chunk.as_ref().is_some_and(|chunk| chunk.ending != Ending::Continues);
+        if !ended && (stream.is_some() || !*begun) {
+            let size_to_fill = budget.block * CHUNK_BLOCKS;
+            budget.spend(size_to_fill);
+            let (open, told, size) = (stream.take(), *told, *size);
+            *begun = true;
+            jobs.push(job(Work::Fill { stream: open, told, size, chunk: size_to_fill }));
+        }
+        let Some(chunk) = chunk else { return };
+        let chunk = Arc::new(chunk);
+        for (piece, part) in pieces(&chunk, budget.block) {
+            budget.spend(piece.len());
+            jobs.push(job(Work::Piece { chunk: Arc::clone(&chunk), piece, part }));
+        }
+        if ended {
+            self.rest = Rest::Nothing;
+        }
+    }
+
+    fn job(&self, work: Work) -> Job {
+        Job {
+            index: self.index,
+            path: Arc::clone(&self.path),
+            recipe: Arc::clone(&self.recipe),
+            work,
+        }
+    }
+
+    fn take(&mut self, gave: Gave) {
+        match gave {
+            Gave::Scanned(scanned) => {
+                if scanned.error.is_some() {
+                    self.rest = Rest::Nothing;
+                }
+                self.waiting_bytes += scanned.estimated_bytes();
+                self.batches.push_back(*scanned);
+            }
+            Gave::Filled { stream, chunk, told: now, .. } => {
+                let notes = stream.notes().to_vec();
+                if chunk.ending != Ending::Continues {
+                    self.notes.extend(notes);
+                }
+                if let Rest::Stream { stream: slot, ready, told, .. } = &mut self.rest {
+                    *slot = Some(stream);
+                    *ready = Some(*chunk);
+                    *told = now;
+                }
+            }
+        }
+    }
+
+    /// Whether the input has been scanned to its end.
+    fn note_end(&mut self) {
+        self.scanned = matches!(self.rest, Rest::Nothing);
+    }
+}
+
+/// The first byte at or after `at` that is no hole on the disk.
+fn next_data(file: &File, at: u64, size: u64) -> u64 {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+        Ok(data) => data.min(size),
+        // No data up to the end.
+        Err(rustix::io::Errno::NXIO) => size,
+        // The file system cannot tell.
+        Err(_) => at,
+    }
+}
+
+/// What happened to a file between the look at it and its reading.
+fn change_since(file: &File, now: u64, size: u64, inode: (u64, u64)) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let same = file.metadata().is_ok_and(|m| (m.dev(), m.ino()) == inode);
+    if !same {
+        return Some(
+            "was replaced by another file while the run was on; that one was read".to_owned(),
+        );
+    }
+    (now > size).then(|| {
+        format!("grew from {size} to {now} bytes while the run was on; read up to its first size")
+    })
+}
+
+/// Cuts the parts of a chunk at line ends into pieces of about the block's size.
+fn pieces(chunk: &Chunk, block: usize) -> Vec<(std::ops::Range<usize>, usize)> {
+    let mut pieces = Vec::new();
+    for (part, (range, _)) in chunk.parts.iter().enumerate() {
+        let mut from = range.start;
+        while range.end.saturating_sub(from) > block {
+            let window = chunk.bytes.get(from..from + block).unwrap_or_default();
+            let end = match memrchr(b'\n', window) {
+                Some(at) => from + at + 1,
+                None => {
+                    let rest = chunk.bytes.get(from + block..range.end).unwrap_or_default();
+                    match memchr::memchr(b'\n', rest) {
+                        Some(at) => from + block + at + 1,
+                        None => break,
+                    }
+                }
+            };
+            pieces.push((from..end, part));
+            from = end;
+        }
+        if from < range.end || chunk.bytes.is_empty() {
+            pieces.push((from..range.end, part));
+        }
+    }
+    pieces
+}
+
+/// A piece of work for one thread.
+struct Job {
+    index: usize,
+    path: Arc<Path>,
+    recipe: Arc<Recipe>,
+    work: Work,
+}
+
+enum Work {
+    SmallFile {
+        size: u64,
+        inode: (u64, u64),
+    },
+    Block {
+        file: Arc<File>,
+        range: Range,
+    },
+    /// A hole that was skipped: only noted.
+    Hole {
+        bytes: u64,
+    },
+    Fill {
+        stream: Option<Box<Stream>>,
+        told: u64,
+        size: u64,
+        chunk: usize,
+    },
+    Piece {
+        chunk: Arc<Chunk>,
+        piece: std::ops::Range<usize>,
+        part: usize,
+    },
+}
+
+struct JobResult {
+    index: usize,
+    gave: Gave,
+}
+
+enum Gave {
+    Scanned(Box<Scanned>),
+    Filled { stream: Box<Stream>, chunk: Box<Chunk>, told: u64 },
+}
+
+impl Job {
+    /// Runs the job. A fault inside a parser costs the input, never the run.
+    fn run(self, context: &Context<'_>) -> JobResult {
+        let (index, path) = (self.index, Arc::clone(&self.path));
+        let gave = catch_unwind(AssertUnwindSafe(|| self.work(context))).unwrap_or_else(|_| {
+            let message = "internal error while its lines were read; please report it";
+            failed(Error::input(&path, Place::Whole, message))
+        });
+        JobResult { index, gave }
+    }
+
+    fn work(self, context: &Context<'_>) -> Gave {
+        let Self { path, recipe, work, .. } = self;
+        match work {
+            Work::SmallFile { size, inode } => match source::open(&path) {
+                Ok(opened) => {
+                    let range = Range { start: 0, end: size, size };
+                    let mut scanned = scan_block(&path, &opened.file, range, &recipe, context);
+                    scanned.notes.extend(change_since(&opened.file, opened.size, size, inode));
+                    Gave::Scanned(Box::new(scanned))
+                }
+                Err(error) => failed(error),
+            },
+            Work::Block { file, range } => {
+                Gave::Scanned(Box::new(scan_block(&path, &file, range, &recipe, context)))
+            }
+            Work::Hole { bytes } => {
+                (context.progress)(bytes);
+                Gave::Scanned(Box::new(Scanned { nul_bytes: bytes, bytes, ..Scanned::default() }))
+            }
+            Work::Fill { stream, told, size, chunk } => {
+                let stream = match stream {
+                    Some(stream) => Ok(stream),
+                    None => {
+                        open_text(&path).map(|text| Box::new(Stream::new(text, Vec::new(), None)))
+                    }
+                };
+                match stream {
+                    Ok(mut stream) => {
+                        let chunk = stream.fill(chunk, &recipe);
+                        let ended = chunk.ending != Ending::Continues;
+                        let now = if ended { size.max(told) } else { stream.bytes_taken() };
+                        (context.progress)(now.saturating_sub(told));
+                        Gave::Filled { stream, chunk: Box::new(chunk), told: now }
+                    }
+                    Err(error) => failed(error),
+                }
+            }
+            Work::Piece { chunk, piece, part } => {
+                Gave::Scanned(Box::new(scan_piece(&path, &chunk, piece, part, &recipe, context)))
+            }
+        }
+    }
+}
+
+fn failed(error: Error) -> Gave {
+    Gave::Scanned(Box::new(Scanned::failed(error)))
+}
+
+thread_local! {
+    /// The block that a thread has in memory: allocated once, because fresh memory costs as much
+    /// as reading into it.
+    static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+fn scan_block(
+    path: &Path,
+    file: &File,
+    range: Range,
+    recipe: &Recipe,
+    context: &Context<'_>,
+) -> Scanned {
+    let mut buffer = BUFFER.take();
+    let loaded = block::load(file, range, &mut buffer);
+    (context.progress)(range.end - range.start);
+    let scanned = match loaded {
+        Err(error) => {
+            Scanned::failed(Error::input(path, Place::Byte(range.start), error.to_string()))
+        }
+        Ok(loaded) => {
+            let text = buffer.get(loaded.text.clone()).unwrap_or_default();
+            let stretch = Stretch {
+                text,
+                offset: loaded.offset,
+                ending: loaded.ending,
+                long_line: loaded.long_line,
+                columns: &Columns::NONE,
+            };
+            let shrank = loaded.shrank_to.map(|to| {
+                let message = format!("shrank from {} to {to} bytes while it was read", range.size);
+                Error::input(path, Place::Byte(to), message)
+            });
+            Scanned {
+                batch: scan(recipe, &context.verdicts, &stretch),
+                bytes: range.end - range.start,
+                nul_bytes: loaded.nul_bytes,
+                error: shrank,
+                notes: Vec::new(),
+            }
+        }
+    };
+    BUFFER.set(buffer);
+    scanned
+}
+
+fn scan_piece(
+    path: &Path,
+    chunk: &Chunk,
+    piece: std::ops::Range<usize>,
+    part: usize,
+    recipe: &Recipe,
+    context: &Context<'_>,
+) -> Scanned {
+    let last = piece.end == chunk.bytes.len();
+    let none = Columns::NONE;
+    let stretch = Stretch {
+        text: chunk.bytes.get(piece.clone()).unwrap_or_default(),
+        offset: chunk.offset.saturating_add(piece.start as u64),
+        ending: if last { chunk.ending } else { Ending::Continues },
+        long_line: chunk.long_line.filter(|_| last),
+        columns: chunk.parts.get(part).map_or(&none, |(_, columns)| columns),
+    };
+    let batch = scan(recipe, &context.verdicts, &stretch);
+    let end = chunk.offset.saturating_add(chunk.bytes.len() as u64);
+    let error = chunk.error.as_ref().filter(|_| last);
+    let extra = stretch.long_line.map_or(0, |length| length.saturating_sub(piece.len() as u64));
+    Scanned {
+        batch,
+        bytes: piece.len() as u64 + extra,
+        nul_bytes: if last { chunk.nul_bytes } else { 0 },
+        error: error.map(|error| Error::input(path, Place::Byte(end), error.as_str())),
+        notes: Vec::new(),
+    }
+}

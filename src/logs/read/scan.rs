@@ -1,0 +1,575 @@
+//! From the lines of a block to records. In: a stretch of whole lines and the input's recipe. Out: a
+//! batch without references into the stretch: flows, mail facts, rejected lines, and how many lines
+//! there were. Runs in the workers; what needs more than one line is left to `consume`.
+//!
+//! Every byte is looked at twice, by two loops of the `memchr` crate: once for the needles, once
+//! for line ends. Only a line that a needle stands in is cut out and parsed.
+
+use std::collections::BTreeMap;
+
+use memchr::{memchr, memchr_iter, memmem, memrchr};
+
+use crate::logs::clock::{Clock, Guesses, LogTime};
+use crate::logs::detect::{FormatId, Recognised};
+use crate::logs::envelope;
+use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
+use crate::logs::line::{Columns, Line, Outcome, Reject};
+use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord};
+use crate::logs::read::LONGEST_LINE;
+use crate::logs::read::recipe::{Recipe, Routing, Wanted};
+use crate::model::flow::{Action, Flow};
+use crate::model::input::{RejectedLine, Span};
+use crate::model::time::Timestamp;
+
+/// A run of this many NULs or more is a hole that a truncation or a crash left; what stands after
+/// it is a line of its own. Shorter runs are damage inside a line.
+pub(super) const HOLE: [u8; 8] = [0; 8];
+
+/// A stretch without a line end of this length may be part of a line that is too long.
+const SUSPICIOUS: usize = LONGEST_LINE / 2;
+
+/// Lines at either end of a stretch that are tried for a time.
+const TRIED_FOR_TIME: usize = 8;
+
+/// How the stretch ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// More of the input follows.
+    Continues,
+    /// The input ends here.
+    Ends,
+    /// The input breaks off here: a last line without its end is not whole.
+    Torn,
+}
+
+/// A stretch of whole lines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch<'t> {
+    pub(super) text: &'t [u8],
+    /// Where it begins in the decompressed text.
+    pub(super) offset: u64,
+    pub(super) ending: Ending,
+    /// The true length of the last line where only the beginning of it is here.
+    pub(super) long_line: Option<u64>,
+    /// The header in force.
+    pub(super) columns: &'t Columns,
+}
+
+/// A flow and its line.
+#[derive(Debug)]
+pub(super) struct LineFlow {
+    /// Line within the stretch, from 0.
+    pub(super) line: u32,
+    /// Index into the batch's devices, if the line names one.
+    pub(super) device: Option<u32>,
+    pub(super) format: u8,
+    pub(super) join: Option<Join>,
+    pub(super) flow: Flow,
+}
+
+/// What a stretch gave.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) lines: u64,
+    pub(super) events: u64,
+    pub(super) rejected: u64,
+    pub(super) flows: Vec<LineFlow>,
+    pub(super) facts: FactBatch,
+    /// Lines are within the stretch, from 0.
+    pub(super) rejects: Vec<RejectedLine>,
+    pub(super) looked_at: Vec<(FormatId, u64)>,
+    pub(super) devices: Vec<Box<[u8]>>,
+    pub(super) servers: Vec<(Box<[u8]>, Span)>,
+    /// From the earliest to the latest record.
+    pub(super) span: Option<Span>,
+    /// The first timed line, if it is one of the first lines.
+    pub(super) first: Option<EndTime>,
+    /// The last timed line, if it is one of the last lines.
+    pub(super) last: Option<EndTime>,
+    pub(super) guesses: Guesses,
+    pub(super) unterminated: bool,
+}
+
+/// The time of a line at either end of a stretch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EndTime {
+    pub(super) time: Timestamp,
+    /// The mail server that wrote the line, if one did.
+    pub(super) server: Option<Box<[u8]>>,
+}
+
+/// Scans a stretch.
+pub(super) fn scan(recipe: &Recipe, verdicts: &Verdicts<'_>, stretch: &Stretch<'_>) -> Batch {
+    let mut scan = Scan {
+        recipe,
+        verdicts,
+        clock: Clock::new(recipe.zone, recipe.reference),
+        stretch,
+        batch: Batch::default(),
+        flows: Vec::new(),
+        mails: Vec::new(),
+        scratch: Vec::new(),
+    };
+    scan.note_times_at_ends();
+    scan.walk();
+    scan.batch.guesses = scan.clock.guesses();
+    scan.batch
+}
+
+struct Scan<'t, 'r> {
+    recipe: &'r Recipe,
+    verdicts: &'r Verdicts<'r>,
+    clock: Clock,
+    stretch: &'r Stretch<'t>,
+    batch: Batch,
+    /// Reused by every line of the stretch.
+    flows: Vec<FlowRecord<'t>>,
+    mails: Vec<MailRecord<'t>>,
+    scratch: Vec<u8>,
+}
+
+/// How a line ended, and the format that ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Event,
+    Ignored,
+    Rejected(Reject, &'static str),
+}
+
+impl<'t> Scan<'t, '_> {
+    /// Jumps from line to line that holds a needle; what lies between is only counted.
+    fn walk(&mut self) {
+        let text = self.stretch.text;
+        let search = &*self.recipe.search;
+        let mut at = 0;
+        while let Some(hit) = search.next(text, at) {
+            let before = text.get(at..hit).unwrap_or_default();
+            let start = memrchr(b'\n', before).map_or(at, |found| at + found + 1);
+            let after = text.get(hit..).unwrap_or_default();
+            let end = memchr(b'\n', after).map(|found| hit + found);
+            self.pass_over(at, start);
+            self.take_line(start, end.unwrap_or(text.len()));
+            match end {
+                Some(end) => {
+                    self.batch.lines += 1;
+                    at = end + 1;
+                }
+                None => return self.end_without_line_end(start),
+            }
+        }
+        self.pass_over(at, text.len());
+        let tail = text.get(at..).unwrap_or_default();
+        let last = memrchr(b'\n', tail).map_or(at, |found| at + found + 1);
+        if text.len() - last > LONGEST_LINE {
+            self.take_line(last, text.len());
+        }
+        self.end_without_line_end(last);
+    }
+
+    /// Counts the lines of a part that no needle stands in. A line that is too long covers at least
+    /// one step without a line end.
+    fn pass_over(&mut self, from: usize, to: usize) {
+        let part = self.stretch.text.get(from..to).unwrap_or_default();
+        let mut suspicious = false;
+        let mut lines = 0;
+        for step in part.chunks(SUSPICIOUS) {
+            let found = memchr_iter(b'\n', step).count();
+            suspicious |= found == 0 && step.len() == SUSPICIOUS;
+            lines += found as u64;
+        }
+        if suspicious {
+            self.reject_long_lines(from, to);
+        } else {
+            self.batch.lines += lines;
+        }
+    }
+
+    fn reject_long_lines(&mut self, from: usize, to: usize) {
+        let part = self.stretch.text.get(from..to).unwrap_or_default();
+        let mut start = from;
+        for found in memchr_iter(b'\n', part) {
+            let end = from + found;
+            if end - start > LONGEST_LINE {
+                self.take_line(start, end);
+            }
+            self.batch.lines += 1;
+            start = end + 1;
+        }
+    }
+
+    /// The last line of the input may lack its end; a stretch that is followed by more ends in a
+    /// line end or in a hole, and then there is no line.
+    fn end_without_line_end(&mut self, start: usize) {
+        let rest = self.stretch.text.get(start..).unwrap_or_default();
+        if self.stretch.ending == Ending::Continues || clean(rest).is_empty() {
+            return;
+        }
+        self.batch.unterminated = true;
+        if self.stretch.ending == Ending::Torn {
+            const TORN: Reject = Reject::new("line", "a whole line; the data breaks off inside it");
+            self.reject(start, rest, TORN, "");
+        }
+        self.batch.lines += 1;
+    }
+
+    /// Parses one line and counts how it ended.
+    fn take_line(&mut self, start: usize, end: usize) {
+        const TOO_LONG: Reject = Reject::new("line", "at most 65536 bytes in a line");
+        let text = self.stretch.text;
+        let Some(raw) = text.get(start..end) else { return };
+        let unfinished = end == text.len();
+        if unfinished && self.stretch.ending == Ending::Torn {
+            return;
+        }
+        let line = clean(raw);
+        if line.is_empty() {
+            return;
+        }
+        if line.len() > LONGEST_LINE {
+            return self.reject(start, raw, TOO_LONG, "");
+        }
+        match self.read_line(line) {
+            End::Event => self.batch.events += 1,
+            End::Ignored => {}
+            End::Rejected(reject, format) => self.reject(start, raw, reject, format),
+        }
+    }
+
+    fn reject(&mut self, start: usize, raw: &[u8], reject: Reject, format: &'static str) {
+        self.batch.rejected += 1;
+        if self.batch.rejects.len() >= self.recipe.kept_rejects {
+            return;
+        }
+        let last = start + raw.len() + 1 >= self.stretch.text.len();
+        let whole = self.stretch.long_line.filter(|_| last);
+        self.batch.rejects.push(RejectedLine {
+            line: self.batch.lines,
+            offset: self.stretch.offset + start as u64,
+            length: whole.unwrap_or(raw.len() as u64),
+            format,
+            field: reject.field,
+            expected: reject.expected,
+            raw: raw.get(..LONGEST_LINE).unwrap_or(raw).to_vec(),
+        });
+    }
+
+    fn read_line(&mut self, raw: &'t [u8]) -> End {
+        if self.is_header(raw) {
+            return End::Ignored;
+        }
+        if let Some(wrapping) = &self.recipe.wrapping {
+            let mut scratch = std::mem::take(&mut self.scratch);
+            let end = wrapping.unwrap(raw, &mut scratch).map(|inner| {
+                let mut line = envelope::open(inner.text);
+                line.time = line.time.or(inner.time);
+                line.host = line.host.or(inner.host);
+                self.read_opened(&line, &mut Vec::new(), &mut Vec::new())
+            });
+            self.scratch = scratch;
+            if let Some(end) = end {
+                return end;
+            }
+        }
+        // The buffers hold slices of the stretch, so they can be used again for its next line.
+        let (mut flows, mut mails) =
+            (std::mem::take(&mut self.flows), std::mem::take(&mut self.mails));
+        let end = self.read_opened(&envelope::open(raw), &mut flows, &mut mails);
+        flows.clear();
+        mails.clear();
+        (self.flows, self.mails) = (flows, mails);
+        end
+    }
+
+    fn is_header(&self, raw: &[u8]) -> bool {
+        let Some((id, _)) = &self.recipe.header else { return false };
+        raw.starts_with(&self.recipe.header_start) && super::plan::header_by(*id, raw).is_some()
+    }
+
+    fn read_opened<'a>(
+        &mut self,
+        line: &Line<'a>,
+        flows: &mut Vec<FlowRecord<'a>>,
+        mails: &mut Vec<MailRecord<'a>>,
+    ) -> End {
+        let route = self.route(line);
+        let mut end = End::Ignored;
+        if let Some((index, format)) = route.firewall {
+            let outcome = format.parse(line, self.columns(FormatId::Firewall(index)), flows);
+            let kept = self.keep_flows(index, flows);
+            end = end.or(outcome, kept, format.name());
+            self.looked_at(FormatId::Firewall(index));
+        }
+        if let Some((index, format)) = route.mail {
+            let outcome = format.parse(line, self.columns(FormatId::Mail(index)), mails);
+            let kept = self.keep_facts(index, line, mails);
+            end = end.or(outcome, kept, format.name());
+            self.looked_at(FormatId::Mail(index));
+        }
+        end
+    }
+
+    fn columns(&self, id: FormatId) -> &'t Columns {
+        match &self.recipe.header {
+            Some((header, _)) if *header == id => self.stretch.columns,
+            _ => NO_COLUMNS,
+        }
+    }
+
+    /// The formats that read a line: the first of the file's that recognises it, else the first of
+    /// all (a stray line of another product in a file of which only a sample was surveyed).
+    fn route(&self, line: &Line<'_>) -> Route {
+        let recipe = self.recipe;
+        let forced = recipe.routing == Routing::Forced;
+        let mut firewalls = recipe.formats.firewall();
+        let mut mails = recipe.formats.mail();
+        let route = Route {
+            firewall: firewalls.find(|(_, format)| forced || format.recognises(line)),
+            mail: mails.find(|(_, format)| forced || format.recognises(line)),
+        };
+        if forced || route.firewall.is_some() || route.mail.is_some() {
+            return route;
+        }
+        Route::of(Recognised::of(line))
+    }
+
+    /// Keeps the flows that concern a wanted port.
+    fn keep_flows(&mut self, format: u8, records: &[FlowRecord<'_>]) -> Kept {
+        let mut kept = Kept::None;
+        for record in records {
+            if !is_wanted(&self.recipe.wanted, record) {
+                continue;
+            }
+            kept = Kept::Some;
+            let mut flow = record.to_flow(&self.clock);
+            if let Some(action) = record.prefix.and_then(|prefix| self.verdicts.action(prefix)) {
+                flow.action = action;
+            }
+            extend(&mut self.batch.span, flow.time);
+            let device = record.device.map(|name| self.device_index(name));
+            let line = self.batch.lines as u32;
+            self.batch.flows.push(LineFlow { line, device, format, join: record.join, flow });
+        }
+        kept
+    }
+
+    fn device_index(&mut self, name: &[u8]) -> u32 {
+        // One firewall's lines mostly stand together, so the last is looked at first.
+        let devices = &mut self.batch.devices;
+        let found = devices.iter().rposition(|known| **known == *name);
+        found.unwrap_or_else(|| {
+            devices.push(name.into());
+            devices.len() - 1
+        }) as u32
+    }
+
+    fn keep_facts(&mut self, format: u8, line: &Line<'_>, records: &[MailRecord<'_>]) -> Kept {
+        let recipe = self.recipe;
+        for record in records {
+            let time = record.time.and_then(|time| self.clock.resolve(time));
+            extend(&mut self.batch.span, time);
+            self.note_server(record.server, time);
+            let at = self.batch.lines as u32;
+            self.batch.facts.add(record, usize::from(format), at, time, &recipe.server);
+        }
+        if records.is_empty() {
+            let time = line.time.and_then(|time| self.clock.resolve(time));
+            extend(&mut self.batch.span, time);
+            self.note_server(line.host, time);
+            return Kept::None;
+        }
+        Kept::Some
+    }
+
+    fn note_server(&mut self, named: Option<&[u8]>, time: Option<Timestamp>) {
+        let Some(time) = time else { return };
+        let name = named.unwrap_or(&self.recipe.server);
+        let span = Span { first: time, last: time };
+        match self.batch.servers.iter_mut().rev().find(|(known, _)| **known == *name) {
+            Some((_, known)) => *known = known.union(span),
+            None => self.batch.servers.push((name.into(), span)),
+        }
+    }
+
+    fn looked_at(&mut self, id: FormatId) {
+        match self.batch.looked_at.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, count)) => *count += 1,
+            None => self.batch.looked_at.push((id, 1)),
+        }
+    }
+
+    /// Coverage runs from the first to the last timed line, whether or not a needle stands in it.
+    fn note_times_at_ends(&mut self) {
+        let text = self.stretch.text;
+        let mut first = text.split(|&b| b == b'\n').take(TRIED_FOR_TIME);
+        self.batch.first = first.find_map(|line| self.end_time(line));
+        let mut last = text.rsplit(|&b| b == b'\n').take(TRIED_FOR_TIME);
+        self.batch.last = last.find_map(|line| self.end_time(line));
+    }
+
+    fn end_time(&self, raw: &[u8]) -> Option<EndTime> {
+        let line = clean(raw);
+        if line.is_empty() || line.len() > LONGEST_LINE {
+            return None;
+        }
+        let mut scratch = Vec::new();
+        let timed = time_of_line(self.recipe, self.stretch.columns, line, &mut scratch)?;
+        let time = self.clock.resolve(timed.time)?;
+        let server = timed.server.unwrap_or(&self.recipe.server);
+        Some(EndTime { time, server: timed.is_mail.then(|| server.into()) })
+    }
+}
+
+static NO_COLUMNS: &Columns = &Columns::NONE;
+
+/// The formats that read a line.
+struct Route {
+    firewall: Option<(u8, &'static dyn FirewallFormat)>,
+    mail: Option<(u8, &'static dyn MailFormat)>,
+}
+
+impl Route {
+    fn of(recognised: Recognised) -> Self {
+        Self {
+            firewall: recognised
+                .firewall
+                .and_then(|index| Some((index, *firewall::FORMATS.get(usize::from(index))?))),
+            mail: recognised
+                .mail
+                .and_then(|index| Some((index, *mail::FORMATS.get(usize::from(index))?))),
+        }
+    }
+}
+
+/// Whether anything of a line was worth keeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    None,
+    Some,
+}
+
+impl End {
+    /// With what another kind of format made of the same line: an event of either makes it one.
+    fn or(self, outcome: Outcome, kept: Kept, format: &'static str) -> Self {
+        match (self, outcome, kept) {
+            (Self::Event, ..) | (_, _, Kept::Some) => Self::Event,
+            (rejected @ Self::Rejected(..), ..) => rejected,
+            (Self::Ignored, Outcome::Rejected(reject), _) => Self::Rejected(reject, format),
+            (Self::Ignored, ..) => Self::Ignored,
+        }
+    }
+}
+
+/// Whether a record concerns a wanted port: as the server's, or as either end's where a later
+/// stage may turn the record round.
+fn is_wanted(wanted: &Wanted, record: &FlowRecord<'_>) -> bool {
+    let nat =
+        |end: Option<crate::model::net::Endpoint>| end.is_some_and(|end| wanted.has(end.port));
+    let server = wanted.has(record.dst_port) || nat(record.nat_dst);
+    let turns =
+        record.join.is_some_and(|join| matches!(join.rule, JoinRule::Orients | JoinRule::AsBuilt));
+    server || turns && (wanted.has(record.src_port) || nat(record.nat_src))
+}
+
+fn extend(span: &mut Option<Span>, time: Option<Timestamp>) {
+    if let Some(time) = time {
+        let point = Span { first: time, last: time };
+        *span = Some(span.map_or(point, |known| known.union(point)));
+    }
+}
+
+/// A line without its carriage return, without a few NULs at its end, and without what stands
+/// before a hole in it.
+pub(super) fn clean(raw: &[u8]) -> &[u8] {
+    let line = raw.strip_suffix(b"\r").unwrap_or(raw);
+    if memchr(0, line).is_none() {
+        return line;
+    }
+    let line = match memmem::rfind(line, &HOLE) {
+        Some(at) => line.get(at + HOLE.len()..).unwrap_or_default(),
+        None => line,
+    };
+    let start = line.iter().take_while(|b| **b == 0).count();
+    let line = line.get(start..).unwrap_or_default();
+    let end = line.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+    let line = line.get(..end).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The time of a line, and the mail server that wrote it.
+pub(super) struct Timed<'a> {
+    pub(super) time: LogTime,
+    pub(super) is_mail: bool,
+    pub(super) server: Option<&'a [u8]>,
+}
+
+/// What a line says of its time: the record's own, else the head's.
+pub(super) fn time_of_line<'a>(
+    recipe: &Recipe,
+    columns: &Columns,
+    raw: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+) -> Option<Timed<'a>> {
+    let line = match &recipe.wrapping {
+        Some(wrapping) => {
+            let inner = wrapping.unwrap(raw, scratch)?;
+            let mut line = envelope::open(inner.text);
+            line.time = line.time.or(inner.time);
+            line.host = line.host.or(inner.host);
+            line
+        }
+        None => envelope::open(raw),
+    };
+    let in_force = |id: FormatId| match &recipe.header {
+        Some((header, _)) if *header == id => columns,
+        _ => NO_COLUMNS,
+    };
+    let forced = recipe.routing == Routing::Forced;
+    let mut mails = recipe.formats.mail();
+    if let Some((index, format)) = mails.find(|(_, format)| forced || format.recognises(&line)) {
+        let mut records = Vec::new();
+        format.parse(&line, in_force(FormatId::Mail(index)), &mut records);
+        let first = records.first();
+        let time = first.and_then(|record| record.time).or(line.time)?;
+        let server = first.map_or(line.host, |record| record.server);
+        return Some(Timed { time, is_mail: true, server });
+    }
+    let mut firewalls = recipe.formats.firewall();
+    let (index, format) = firewalls.find(|(_, format)| forced || format.recognises(&line))?;
+    let mut records = Vec::new();
+    format.parse(&line, in_force(FormatId::Firewall(index)), &mut records);
+    let time = records.first().and_then(|record| record.time).or(line.time)?;
+    Some(Timed { time, is_mail: false, server: None })
+}
+
+/// The policy's words in log prefixes, and what they mean.
+#[derive(Debug)]
+pub(super) struct Verdicts<'a>(Vec<(&'a str, Action)>);
+
+impl<'a> Verdicts<'a> {
+    /// Longer words first: of several that a prefix holds, the longest says most.
+    pub(super) fn new(words: &'a BTreeMap<String, Action>) -> Self {
+        let mut sorted: Vec<(&str, Action)> =
+            words.iter().map(|(word, action)| (word.as_str(), *action)).collect();
+        sorted.sort_by_key(|(word, _)| (std::cmp::Reverse(word.len()), *word));
+        Self(sorted)
+    }
+
+    /// The action of a prefix that holds one of the words, not as part of a longer word.
+    fn action(&self, prefix: &[u8]) -> Option<Action> {
+        self.0
+            .iter()
+            .find(|(word, _)| holds_word(prefix, word.as_bytes()))
+            .map(|(_, action)| *action)
+    }
+}
+
+fn holds_word(text: &[u8], word: &[u8]) -> bool {
+    let is_letter =
+        |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    memmem::find_iter(text, word).any(|at| {
+        let ends_in_letters = word.last().is_some_and(u8::is_ascii_alphanumeric);
+        let starts_in_letters = word.first().is_some_and(u8::is_ascii_alphanumeric);
+        !(starts_in_letters && is_letter(at.checked_sub(1)))
+            && !(ends_in_letters && is_letter(Some(at + word.len())))
+    })
+}

@@ -1,0 +1,298 @@
+//! The reader on files: any cutting, any compression, any number of threads gives the same events;
+//! damaged inputs cost only themselves; every line is accounted for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::model::input::{Status, Tally};
+
+#[derive(Default)]
+struct Seen {
+    flows: Vec<FlowEvent>,
+    sessions: Vec<Finished>,
+}
+
+impl Sink for Seen {
+    fn flow(&mut self, event: FlowEvent) {
+        self.flows.push(event);
+    }
+
+    fn session(&mut self, session: Finished) {
+        self.sessions.push(session);
+    }
+}
+
+struct Outcome {
+    flows: Vec<String>,
+    reports: Vec<InputReport>,
+}
+
+struct Setup {
+    block: usize,
+    threads: usize,
+    selection: Selection,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { block: BLOCK_SIZE, threads: 2, selection: ports() }
+    }
+}
+
+fn ports() -> Selection {
+    Selection::Ports(BTreeSet::from([25, 465, 587]))
+}
+
+fn read(paths: &[PathBuf], setup: &Setup) -> Outcome {
+    let inputs = paths
+        .iter()
+        .enumerate()
+        .map(|(number, path)| LogInput {
+            path: path.clone(),
+            kind: InputKind::Log,
+            number: number as u32,
+            settings: InputSettings::default(),
+        })
+        .collect();
+    let verdicts = BTreeMap::new();
+    let mut options = ReadOptions::new(setup.selection.clone(), &verdicts);
+    options.block_size = setup.block;
+    options.now = Timestamp::parse_rfc3339("2026-12-01T00:00:00Z");
+    let mut devices = Devices::default();
+    let mut seen = Seen::default();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(setup.threads).build().unwrap();
+    let reports = pool.install(|| read_logs(inputs, &options, &mut devices, &mut seen, &|_| {}));
+    for report in &reports {
+        assert!(report.tally.adds_up(), "{report:?}");
+    }
+    let flows = seen
+        .flows
+        .iter()
+        .map(|event| {
+            let flow = &event.flow;
+            let device = devices.name(event.device);
+            let time = flow.time.map(|time| time.to_string()).unwrap_or_default();
+            format!(
+                "{}:{} {time} {device} {:?} {}",
+                event.at.input, event.at.line, flow.src, flow.dst_port
+            )
+        })
+        .collect();
+    Outcome { flows, reports }
+}
+
+fn packet(n: usize, port: u16) -> String {
+    format!(
+        "Nov  2 10:{:02}:{:02} fw1 kernel: FWD-ACCEPT IN=eth0 OUT=eth1 SRC=198.51.100.{} \
+         DST=203.0.113.25 LEN=60 TOS=0x00 PREC=0x00 TTL=50 ID={n} DF PROTO=TCP SPT={} DPT={port} \
+         WINDOW=64240 RES=0x00 SYN URGP=0",
+        n / 60 % 60,
+        n % 60,
+        n % 250 + 1,
+        40000 + n % 1000
+    )
+}
+
+/// Lines of a firewall, every fourth to a mail port.
+fn log(lines: usize) -> String {
+    let ports = [443, 25, 80, 2500, 8025, 587, 22, 3389];
+    (0..lines).map(|n| packet(n, ports[n % ports.len()]) + "\n").collect()
+}
+
+fn write(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(content: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn xz(content: &[u8]) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(content: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(content, 1).unwrap()
+}
+
+/// Reads one file of this content.
+fn read_content(content: &[u8], setup: &Setup) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "fw.log", content);
+    let mut outcome = read(&[path], setup);
+    for report in &mut outcome.reports {
+        report.path = PathBuf::new();
+    }
+    outcome
+}
+
+#[test]
+fn lines_with_a_wanted_port_become_flows_with_their_line_numbers() {
+    let outcome = read_content(log(8).as_bytes(), &Setup::default());
+    assert_eq!(
+        outcome.flows,
+        [
+            "0:2 2026-11-02T10:00:01Z fw1 Ip(198.51.100.2) 25",
+            "0:6 2026-11-02T10:00:05Z fw1 Ip(198.51.100.6) 587"
+        ]
+    );
+    let report = &outcome.reports[0];
+    let expected = Tally { lines: 8, events: 2, ignored: 6, ..Tally::default() };
+    assert_eq!(Tally { bytes: 0, ..report.tally }, expected);
+    assert_eq!(report.status, Status::Complete);
+    let span = report.span.unwrap();
+    assert_eq!(span.first.to_string(), "2026-11-02T10:00:00Z");
+    assert_eq!(span.last.to_string(), "2026-11-02T10:00:07Z");
+    assert!(report.years_inferred && report.zone_guessed && !report.unterminated);
+}
+
+#[test]
+fn blocks_and_threads_do_not_matter() {
+    let mut content = log(2000).into_bytes();
+    content.extend_from_slice(&[b'x'; 70_000]);
+    content.extend_from_slice(b"\r\n\n");
+    content.extend_from_slice(&[0; 9000]);
+    content.extend_from_slice(log(300).as_bytes());
+    content.extend_from_slice(packet(7, 25).as_bytes());
+    let whole = read_content(&content, &Setup::default());
+    assert_eq!(whole.flows.len(), 500 + 75 + 1);
+    assert_eq!(whole.reports[0].tally.rejected, 1);
+    assert!(whole.reports[0].unterminated);
+    for (block, threads) in [(64, 2), (1000, 1), (4096, 8), (65_537, 3), (300_000, 2)] {
+        let setup = Setup { block, threads, ..Setup::default() };
+        let cut = read_content(&content, &setup);
+        assert_eq!(cut.flows, whole.flows, "{block} {threads}");
+        assert_eq!(cut.reports[0].tally, whole.reports[0].tally, "{block} {threads}");
+        assert_eq!(cut.reports[0].rejects, whole.reports[0].rejects, "{block} {threads}");
+        assert_eq!(cut.reports[0].span, whole.reports[0].span, "{block} {threads}");
+        let stream = read_content(&zstd(&content), &setup);
+        assert_eq!(stream.flows, whole.flows, "zstd {block} {threads}");
+        assert_eq!(stream.reports[0].rejects, whole.reports[0].rejects, "zstd {block}");
+        assert_eq!(stream.reports[0].tally.lines, whole.reports[0].tally.lines, "zstd {block}");
+    }
+}
+
+#[test]
+fn compression_does_not_matter() {
+    let text = log(5000);
+    let content = text.as_bytes();
+    let plain = read_content(content, &Setup::default());
+    let (first, second) = content.split_at(content.len() / 2);
+    let mut members = gzip(first);
+    members.extend(gzip(b""));
+    members.extend([0; 700]);
+    members.extend(gzip(second));
+    members.extend([0; 512]);
+    let mut frames = zstd(first);
+    frames.extend(zstd(second));
+    let mut utf16 = vec![0xff, 0xfe];
+    utf16.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+    let mut marked = b"\xef\xbb\xbf".to_vec();
+    marked.extend(content);
+    let big_endian: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let variants = [
+        ("gzip", members),
+        ("zstd", frames),
+        ("bzip2", bzip2(content)),
+        ("xz", xz(content)),
+        ("utf-16", utf16),
+        ("utf-16 without mark", big_endian),
+        ("mark", marked),
+    ];
+    for (name, bytes) in variants {
+        let outcome = read_content(&bytes, &Setup::default());
+        assert_eq!(outcome.flows, plain.flows, "{name}");
+        assert_eq!(outcome.reports[0].tally.lines, 5000, "{name}");
+        assert_eq!(outcome.reports[0].status, Status::Complete, "{name}");
+        let compressed = outcome.reports[0].compression;
+        assert_eq!(compressed.is_some(), ["gzip", "zstd", "bzip2", "xz"].contains(&name));
+    }
+}
+
+#[test]
+fn damaged_archives_keep_what_stood_before() {
+    let text = log(5000);
+    let mut garbage = gzip(text.as_bytes());
+    garbage.extend(b"47 bytes of something that is no gzip member...");
+    let outcome = read_content(&garbage, &Setup::default());
+    assert_eq!(outcome.flows.len(), 1250);
+    assert_eq!(outcome.reports[0].notes, ["47 bytes after the last gzip member ignored"]);
+    assert_eq!(outcome.reports[0].status, Status::Complete);
+    for (name, bytes) in [("gzip", gzip(text.as_bytes())), ("zstd", zstd(text.as_bytes()))] {
+        let cut = read_content(&bytes[..bytes.len() * 2 / 3], &Setup::default());
+        let Status::Partial(error) = &cut.reports[0].status else { panic!("{name}") };
+        let expected = format!("{name} data ends early after ");
+        assert!(error.message.starts_with(&expected), "{error}");
+        assert!(cut.flows.len() > 100 && cut.flows.len() < 1250, "{name}");
+    }
+    let mut wrong = gzip(text.as_bytes());
+    let crc = wrong.len() - 8;
+    wrong[crc] ^= 1;
+    let outcome = read_content(&wrong, &Setup::default());
+    assert_eq!(outcome.flows.len(), 1250);
+    let Status::Partial(error) = &outcome.reports[0].status else { panic!() };
+    assert!(error.message.starts_with("gzip checksum mismatch"), "{error}");
+}
+
+#[test]
+fn copies_and_beginnings_are_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = log(3000);
+    let half = text.len() / 2;
+    let paths = [
+        write(folder.path(), "a.log", text.as_bytes()),
+        write(folder.path(), "b.log.gz", &gzip(text.as_bytes())),
+        write(folder.path(), "c.log", &text.as_bytes()[..half]),
+        write(folder.path(), "d.log", (packet(1, 25) + "\n" + &text).as_bytes()),
+        write(folder.path(), "e.log", b"x\n"),
+        write(folder.path(), "f.log", b""),
+    ];
+    let outcome = read(&paths, &Setup::default());
+    let status: Vec<&Status> = outcome.reports.iter().map(|report| &report.status).collect();
+    assert_eq!(status[0], &Status::Complete);
+    assert_eq!(status[1], &Status::DuplicateOf(0));
+    assert_eq!(status[2], &Status::DuplicateOf(0));
+    assert_eq!(status[3], &Status::Complete);
+    assert_eq!(outcome.reports[1].tally.duplicates, 3000);
+    assert_eq!(outcome.reports[5].status, Status::Complete);
+    assert_eq!(outcome.flows.len(), 750 + 751);
+}
+
+#[test]
+fn inputs_are_read_in_the_order_of_their_first_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [
+        write(folder.path(), "a.log", (packet(300, 25) + "\n").as_bytes()),
+        write(folder.path(), "b.log.gz", &gzip((packet(100, 25) + "\n").as_bytes())),
+        write(folder.path(), "c.log", (packet(200, 25) + "\n").as_bytes()),
+    ];
+    for threads in [1, 2, 8] {
+        let outcome = read(&paths, &Setup { threads, ..Setup::default() });
+        let order: Vec<&str> = outcome.flows.iter().map(|flow| &flow[..1]).collect();
+        assert_eq!(order, ["1", "2", "0"]);
+    }
+}
+
+#[test]
+fn what_nobody_recognises_is_named() {
+    let outcome = read_content(b"hello\nworld\n", &Setup::default());
+    assert!(matches!(outcome.reports[0].status, Status::Unrecognised(_)));
+    let missing = read(&[PathBuf::from("/nonexistent/x.log")], &Setup::default());
+    let Status::Unreadable(error) = &missing.reports[0].status else { panic!() };
+    assert_eq!(error.to_string(), "/nonexistent/x.log: no longer exists, or never did");
+}
