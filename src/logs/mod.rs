@@ -12,6 +12,7 @@ pub mod fields;
 pub mod json;
 pub mod envelope;
 pub mod source;
+pub mod cite;
 pub mod wrapping;
 pub mod firewall;
 pub mod join;
