@@ -14,7 +14,7 @@ use crate::logs::fields::until_any;
 use crate::logs::firewall::cisco_asa::Message;
 use crate::logs::firewall::ends::{Parsed, conclude, end, other_end};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
-use crate::logs::line::{Columns, Line, Outcome, Reject};
+use crate::logs::line::{Columns, Line, Outcome};
 use crate::model::flow::{Action, Answer};
 use memchr::memmem;
 
@@ -124,7 +124,7 @@ fn parse_event<'a>(line: &Line<'a>, event: &Event<'a>) -> Parsed<'a> {
     let src = end((first(b"SrcIP"), "SrcIP"), (first(b"SrcPort"), "SrcPort"))?;
     let dst = end((first(b"DstIP"), "DstIP"), (first(b"DstPort"), "DstPort"))?;
     let word = first(b"AccessControlRuleAction").unwrap_or_default();
-    let mut record = FlowRecord::new(line, action_of(word, event.moment)?, src, dst);
+    let mut record = FlowRecord::new(line, action_of(word, event.moment), src, dst);
     let last = |key: &[u8]| last_value(event.text, key);
     record.nat_src = other_end(src, last(b"NAT_InitiatorIP"), last(b"NAT_InitiatorPort"));
     record.nat_dst = other_end(dst, last(b"NAT_ResponderIP"), last(b"NAT_ResponderPort"));
@@ -142,15 +142,13 @@ fn parse_event<'a>(line: &Line<'a>, event: &Event<'a>) -> Parsed<'a> {
 }
 
 /// The vendor's words. A connection that closed before a rule matched has an empty action.
-fn action_of(word: &[u8], moment: Moment) -> Result<Action, Reject> {
+fn action_of(word: &[u8], moment: Moment) -> Action {
     match word {
-        b"Allow" | b"Trust" | b"Fastpath" if moment == Moment::End => Ok(Action::Close),
-        b"Allow" | b"Trust" | b"Fastpath" => Ok(Action::Allow),
-        b"Block" | b"Block with reset" | b"Interactive Block" | b"Interactive Block with reset" => {
-            Ok(Action::Deny)
-        }
-        b"" | b"Default Action" | b"Monitor" => Ok(Action::Unknown),
-        _ => Err(Reject::new("AccessControlRuleAction", "Allow, Trust, Fastpath or Block")),
+        b"Allow" | b"Trust" | b"Fastpath" if moment == Moment::End => Action::Close,
+        b"Allow" | b"Trust" | b"Fastpath" => Action::Allow,
+        // `Block`, `Block with reset`, `Interactive Block` and its relatives.
+        _ if memmem::find(word, b"Block").is_some() => Action::Deny,
+        _ => Action::Unknown,
     }
 }
 
@@ -195,7 +193,7 @@ mod tests {
             ("430001", "Allow", "Protocol: tcp", "ignored".to_owned()),
             ("430005", "Allow", "Protocol: tcp", "ignored".to_owned()),
             ("302013", "Allow", "Protocol: tcp", "not recognised".to_owned()),
-            ("430002", "Maybe", "Protocol: tcp", "rejected AccessControlRuleAction".to_owned()),
+            ("430002", "Default Action", "Protocol: tcp", format!("unknown {flow} @ftd1")),
         ];
         for (id, action, rest, expected) in cases {
             let raw = format!(

@@ -9,19 +9,31 @@ use crate::logs::line::{Outcome, Reject};
 use crate::model::net::{Endpoint, parse_ip, parse_port};
 
 /// Ports that the Cisco ASA and tcpdump print as words: those of mail, and the firewall's own.
-const SERVICES: [(&[u8], u16); 12] = [
+const SERVICES: [(&[u8], u16); 24] = [
     (b"smtp", 25),
     (b"submission", 587),
     (b"smtps", 465),
+    (b"submissions", 465),
     (b"urd", 465),
+    (b"ftp", 21),
     (b"ssh", 22),
     (b"telnet", 23),
+    (b"domain", 53),
     (b"www", 80),
     (b"http", 80),
-    (b"https", 443),
     (b"pop3", 110),
+    (b"ident", 113),
+    (b"netbios-ssn", 139),
+    (b"imap", 143),
     (b"imap4", 143),
     (b"bgp", 179),
+    (b"ldap", 389),
+    (b"https", 443),
+    (b"microsoft-ds", 445),
+    (b"ldaps", 636),
+    (b"imaps", 993),
+    (b"pop3s", 995),
+    (b"sip", 5060),
 ];
 
 /// What a parser makes of a line: a record, nothing (the line is understood and no connection), or
@@ -105,7 +117,7 @@ mod tests {
         assert_eq!(read_host(b"mx 1"), None);
         assert_eq!(read_port(b"smtp"), Some(25));
         assert_eq!(read_port(b"gopher"), None);
-        assert_eq!(names_of_port(465).count(), 2);
+        assert_eq!(names_of_port(465).count(), 3);
     }
 
     #[test]

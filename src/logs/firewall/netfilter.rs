@@ -213,9 +213,9 @@ pub(super) fn action_of_words(text: &[u8]) -> Action {
     }
 }
 
-/// `Shorewall:CHAIN:DISPOSITION:`: the disposition.
+/// `Shorewall:CHAIN:DISPOSITION:`, with a rule's number between them if asked: the disposition.
 fn shorewall_disposition(text: &[u8]) -> &[u8] {
-    text.split(|&b| b == b':').nth(1).unwrap_or(text)
+    text.rsplit(|&b| b == b':').find(|part| !part.is_empty()).unwrap_or(text)
 }
 
 /// EdgeOS, VyOS and UniFi end the rule's name with a letter: `[WAN_LOCAL-default-D]`,
@@ -368,6 +368,8 @@ mod tests {
             ("[LAN_LOCAL-RET-2147483647]", Action::Unknown),
             ("[netfilter-INPUT]", Action::Unknown),
             ("Shorewall:drop-log:ACCEPT:", Action::Allow),
+            ("Shorewall:net-fw:3:DROP:", Action::Deny),
+            ("Shorewall:logdrop:", Action::Deny),
             ("SFW2-INext-ACC-TCP", Action::Allow),
             ("SFW2-INext-DROP-DEFLT", Action::Deny),
             ("PVEFW-reject:", Action::Deny),
