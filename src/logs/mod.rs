@@ -21,3 +21,4 @@ pub mod detect;
 pub mod read;
 pub mod inspect;
 pub mod inspect_session;
+pub mod redact;

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
+use crate::logs::redact::redact;
 use crate::tickets::Place;
 use crate::writers::escape::{terminal, terminal_bytes};
 
@@ -83,11 +84,10 @@ impl Entry {
 /// A cited line as it was fetched: its bytes, or why it cannot be shown.
 pub type Fetched = Result<Vec<u8>, String>;
 
-/// Writes the explanation. `fetch` gives a cited line; `redact` takes credentials out of it.
+/// Writes the explanation; `fetch` gives a cited line as it stands in the log.
 pub fn write_explanation(
     entry: &Entry,
     fetch: &dyn Fn(&Place) -> Fetched,
-    redact: &dyn Fn(&[u8]) -> Vec<u8>,
     to: &mut dyn Write,
 ) -> io::Result<()> {
     let due = entry.due_date.as_deref().unwrap_or("no date");
@@ -105,7 +105,7 @@ pub fn write_explanation(
         writeln!(to, "  {}", shown(reason))?;
     }
     for source in &entry.sources {
-        write_source(source, fetch, redact, to)?;
+        write_source(source, fetch, to)?;
     }
     let more = entry.unexpected_sources.saturating_sub(entry.sources.len() as u64);
     if more > 0 {
@@ -117,7 +117,6 @@ pub fn write_explanation(
 fn write_source(
     source: &Source,
     fetch: &dyn Fn(&Place) -> Fetched,
-    redact: &dyn Fn(&[u8]) -> Vec<u8>,
     to: &mut dyn Write,
 ) -> io::Result<()> {
     let rule = source.rule.as_deref().unwrap_or("no rule");

@@ -1,11 +1,12 @@
 //! rejects.jsonl: one JSON object for each rejected line that was kept: where it stands, which
 //! format could not read it, what it expected, and the line itself. Written only if there are any;
-//! lines beyond the cap are in the tallies of run.json alone.
+//! lines beyond the cap are in the tallies of run.json alone. Credentials in the line are redacted.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::logs::redact::redact;
 use crate::model::text::lossy;
 use crate::writers::{Output, Run};
 
@@ -25,6 +26,7 @@ impl Output for RejectsJsonl {
         for input in run.inputs {
             let file = lossy(input.path.as_os_str().as_encoded_bytes());
             for reject in &input.rejects {
+                let raw = redact(&reject.raw);
                 let shape = RejectShape {
                     file: &file,
                     line: reject.line,
@@ -33,7 +35,7 @@ impl Output for RejectsJsonl {
                     format: reject.format,
                     field: reject.field,
                     expected: reject.expected,
-                    raw: &lossy(&reject.raw),
+                    raw: &lossy(&raw),
                 };
                 serde_json::to_writer(&mut *to, &shape)?;
                 to.write_all(b"\n")?;
