@@ -154,6 +154,12 @@ fn skip_zone_name(text: &[u8]) -> &[u8] {
             _ => {}
         }
     }
+    // Cisco's mark follows any zone's name.
+    let letters = rest.iter().take(6).take_while(|b| b.is_ascii_uppercase()).count();
+    match rest.get(letters..) {
+        Some(after) if (3..=5).contains(&letters) && after.starts_with(b": %") => return after,
+        _ => {}
+    }
     text
 }
 
@@ -247,6 +253,7 @@ mod tests {
             ("Nov  2 10:00:00 filterlog[722]: 5,,,1", "T - filterlog 722 5,,,1"),
             ("Nov 02 2026 10:00:00: %ASA-6-302013: Built", "T - %ASA-6-302013 - Built"),
             ("Nov 02 2026 10:00:00 fw : %ASA-6-302013: Built", "T fw %ASA-6-302013 - Built"),
+            ("Nov  2 10:00:00 WEST: %ASA-6-302013: Built", "T - %ASA-6-302013 - Built"),
             ("<166>:Nov  2 10:00:00 UTC: %ASA-6-302013: Built", "T - %ASA-6-302013 - Built"),
             ("<14>Nov  2 10:00:00 pa-1 1,2026/11/02 10:00:00", "T pa-1 - - 1,2026/11/02 10:00:00"),
             ("Nov  2 10:00:00 relay Nov  2 09:59:59 fw app: x", "T fw app - x"),

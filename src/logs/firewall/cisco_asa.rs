@@ -10,7 +10,9 @@
 //! 419xxx, 434xxx, 507003) to a connection that is told elsewhere.
 
 use crate::logs::fields::{after, before, split_once};
-use crate::logs::firewall::ends::{Parsed, conclude, names_of_port, read_host, read_port};
+use crate::logs::firewall::ends::{
+    Parsed, conclude, names_of_port, read_host, read_port, unwrap_repetition,
+};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, HostText, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::model::flow::{Action, Answer, Packet};
@@ -99,7 +101,7 @@ impl<'a> Message<'a> {
 }
 
 fn parse_message<'a>(line: &Line<'a>, message: &Message<'a>) -> Parsed<'a> {
-    let text = message.text;
+    let (text, count) = unwrap_repetition(message.text);
     let record = match message.id {
         302_013 => parse_built(line, text),
         302_014 => parse_teardown(line, text),
@@ -110,7 +112,12 @@ fn parse_message<'a>(line: &Line<'a>, message: &Message<'a>) -> Parsed<'a> {
         710_002 | 710_003 | 710_005 => parse_to_the_box(line, text, message.id),
         _ => Ok(None),
     };
-    record.map(|found| found.map(|record| FlowRecord { device: message.device, ..record }))
+    let told = |record: FlowRecord<'a>| FlowRecord {
+        device: message.device,
+        count: record.count.saturating_mul(count),
+        ..record
+    };
+    record.map(|found| found.map(told))
 }
 
 /// Whether a message names the interface before the address. It cannot be told from the text: an
@@ -140,12 +147,11 @@ impl<'a> End<'a> {
     fn read(text: &'a [u8], style: Style, field: &'static str) -> Result<(Self, &'a [u8]), Reject> {
         let bad = || Reject::new(field, "address/port");
         let (place, rest) = split_once(text, b'/').ok_or_else(bad)?;
-        // The interface's name may hold blanks (`NP Identity Ifc`), never a colon.
         let host = match style {
-            Style::Interface => split_once(place, b':').map(|(_, host)| host),
-            Style::Bare => Some(place),
+            Style::Interface => read_host_at_interface(place),
+            Style::Bare => read_host(place),
         };
-        let host = host.and_then(read_host).ok_or_else(bad)?;
+        let host = host.ok_or_else(bad)?;
         let digits = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
         let (port, rest) = rest.split_at_checked(digits).ok_or_else(bad)?;
         let port = read_port(port).ok_or(Reject::new(field, "a port from 0 to 65535"))?;
@@ -157,6 +163,13 @@ impl<'a> End<'a> {
     fn pair(&self) -> (HostText<'a>, u16) {
         (self.host, self.port)
     }
+}
+
+/// `outside:198.51.100.7`. The interface's name may hold blanks (`NP Identity Ifc`), and one colon
+/// where a context or a version stands before it (`v1:outside`).
+fn read_host_at_interface(place: &[u8]) -> Option<HostText<'_>> {
+    let (_, host) = split_once(place, b':')?;
+    read_host(host).or_else(|| split_once(host, b':').and_then(|(_, host)| read_host(host)))
 }
 
 /// `(address/port)` at the start; a user in its place (`(LOCAL\alice)`) is left where it is.
@@ -424,6 +437,10 @@ mod tests {
             (
                 "7-710005: TCP request discarded from 198.51.100.7/4 to o:203.0.113.1/smtp",
                 "deny 198.51.100.7:4 > 203.0.113.1:25",
+            ),
+            (
+                "4-106023: message repeated 2 times: [ Deny tcp src v1:o:198.51.100.7/4 dst v2:dmz:2001:db8::25/25 by access-group \"a\"]",
+                "deny 198.51.100.7:4 > 2001:db8::25:25 x2",
             ),
             ("7-710005: UDP request discarded from 198.51.100.7/4 to o:203.0.113.1/25", "ignored"),
             ("4-106023: Deny udp src o:1.2.3.4/4 dst d:1.2.3.5/25 by access-group", "ignored"),

@@ -4,9 +4,10 @@
 
 use std::net::IpAddr;
 
+use crate::logs::fields::{after, before};
 use crate::logs::firewall::{FlowRecord, HostText};
 use crate::logs::line::{Outcome, Reject};
-use crate::model::net::{Endpoint, parse_ip, parse_port};
+use crate::model::net::{Endpoint, parse_decimal, parse_ip, parse_port};
 
 /// Ports that the Cisco ASA and tcpdump print as words: those of mail, and the firewall's own.
 const SERVICES: [(&[u8], u16); 24] = [
@@ -104,6 +105,17 @@ pub(super) fn read_port(text: &[u8]) -> Option<u16> {
 /// The names of services that stand for a port.
 pub(super) fn names_of_port(port: u16) -> impl Iterator<Item = &'static [u8]> {
     SERVICES.iter().filter(move |(_, number)| *number == port).map(|(name, _)| *name)
+}
+
+/// rsyslog's `message repeated 3 times: [ ... ]`: the original message and how often.
+pub(super) fn unwrap_repetition(text: &[u8]) -> (&[u8], u32) {
+    let repeated = after(text, b"message repeated ").and_then(|rest| {
+        let digits = before(rest, b" times: [")?;
+        let count = u32::try_from(parse_decimal(digits)?).ok()?;
+        let inner = after(rest, b" times: [")?;
+        Some((inner.strip_suffix(b"]").unwrap_or(inner).trim_ascii_start(), count.max(1)))
+    });
+    repeated.unwrap_or((text, 1))
 }
 
 #[cfg(test)]

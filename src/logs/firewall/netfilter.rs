@@ -11,7 +11,7 @@
 
 use crate::logs::clock::LogTime;
 use crate::logs::fields::{after, before};
-use crate::logs::firewall::ends::{Parsed, conclude, end};
+use crate::logs::firewall::ends::{Parsed, conclude, end, unwrap_repetition};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome};
 use crate::model::flow::{Action, Packet};
@@ -96,17 +96,6 @@ fn twin_of(prefix: &[u8], packet: &PacketWords<'_>) -> Option<Join> {
     }
     let facts = (packet.src, packet.dst, packet.spt, packet.dpt, packet.id, packet.flags.0);
     Some(Join::new(JoinRule::Verdict { within: 1 }, facts))
-}
-
-/// rsyslog's `message repeated 3 times: [ ... ]`: the original message and how often.
-fn unwrap_repetition(text: &[u8]) -> (&[u8], u32) {
-    let repeated = after(text, b"message repeated ").and_then(|rest| {
-        let digits = before(rest, b" times: [")?;
-        let count = u32::try_from(parse_decimal(digits)?).ok()?;
-        let inner = after(rest, b" times: [")?;
-        Some((inner.strip_suffix(b"]").unwrap_or(inner).trim_ascii_start(), count.max(1)))
-    });
-    repeated.unwrap_or((text, 1))
 }
 
 /// Splits at the first `IN=` or `OUT=` (Proxmox writes no `IN=` for outgoing packets), where the
