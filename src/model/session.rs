@@ -113,7 +113,7 @@ pub struct Session {
     pub client_port: Option<u16>,
     /// Time of the first line.
     pub start: Option<Timestamp>,
-    /// Time of the last line.
+    /// Time of the last line of the conversation; deliveries come later.
     pub end: Option<Timestamp>,
     /// What became of HELO.
     pub helo: Helo,

@@ -14,6 +14,8 @@ pub mod exim;
 pub mod fact;
 pub mod postfix;
 pub mod sessions;
+#[cfg(test)]
+mod testing;
 
 pub use batch::FactBatch;
 pub use fact::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key};

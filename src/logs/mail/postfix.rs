@@ -181,3 +181,182 @@ fn helo_name(text: &[u8]) -> Option<&[u8]> {
     let end = memchr::memchr(b'>', value)?;
     value.get(..end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+    use crate::logs::mail::testing::{check, printed};
+
+    const HEAD: &str = "Nov  2 10:00:00 mx1 postfix/";
+
+    fn check_bodies(cases: &[(&str, &str)]) {
+        for (body, expected) in cases {
+            check(&Format, &[(&format!("{HEAD}{body}"), expected)]);
+        }
+    }
+
+    #[test]
+    fn lines_of_smtpd() {
+        check_bodies(&[
+            ("smtpd[9]: connect from unknown[198.51.100.7]", "Connect from 198.51.100.7"),
+            ("smtpd[9]: connect from a.example[2001:db8::7]", "Connect from 2001:db8::7"),
+            ("smtpd[9]: connect from a.example[::ffff:192.0.2.7]:5", "Connect from 192.0.2.7:5"),
+            ("smtpd[9]: connect from unknown[unknown]", "Connect"),
+            ("smtpd[9]: connect from un known[198.51.100.7]", "ignored"),
+            (
+                "submission/smtpd[9]: connect from unknown[198.51.100.7]",
+                "Connect from 198.51.100.7 to :587",
+            ),
+            ("2525/smtpd[9]: connect from x[198.51.100.7]", "Connect from 198.51.100.7 to :2525"),
+            ("dkim/smtpd[9]: connect from x[198.51.100.7]", "Connect from 198.51.100.7"),
+            (
+                "smtpd[9]: disconnect from x[198.51.100.7] ehlo=2 starttls=1 quit=1 commands=4",
+                "Disconnect Orderly Some(Accepted) None Some(0) fine from 198.51.100.7",
+            ),
+            (
+                "smtpd[9]: disconnect from x[198.51.100.7] helo=0/1 auth=1/2 bdat=3 commands=4/6",
+                "Disconnect Lost Some(Rejected) Some(Ok) Some(1) refused from 198.51.100.7",
+            ),
+            ("smtpd[9]: disconnect from x[198.51.100.7]", "Disconnect Orderly from 198.51.100.7"),
+            (
+                "smtpd[9]: disconnect from x[198.51.100.7] ehlo=99999999999999999999 commands=1",
+                "Disconnect Orderly from 198.51.100.7",
+            ),
+            (
+                "smtpd[9]: NOQUEUE: lost connection after HELO from x[198.51.100.7]",
+                "Ending(Lost) from 198.51.100.7 | Hint Accepted from 198.51.100.7",
+            ),
+            (
+                "smtpd[9]: lost connection after DATA (20 bytes) from x[198.51.100.7]",
+                "Ending(Lost) from 198.51.100.7",
+            ),
+            (
+                "smtpd[9]: AB12C: client=x[198.51.100.7], sasl_method=PLAIN, sasl_username=a, b",
+                "Announced from 198.51.100.7 | Auth Ok `a, b` from 198.51.100.7",
+            ),
+            (
+                "smtpd[9]: NOQUEUE: reject: MAIL from x[198.51.100.7]: 550 no; proto=SMTP",
+                "Refused from 198.51.100.7 | Hint NotSent from 198.51.100.7",
+            ),
+            (
+                "smtpd[9]: NOQUEUE: filter: RCPT from x[198.51.100.7]: <x>: go; helo=<h helo=<k>",
+                "Seen from 198.51.100.7 | Proof Accepted `k` from 198.51.100.7",
+            ),
+            (
+                "smtpd[9]: warning: x[198.51.100.7]: SASL LOGIN authentication failed: UGE6",
+                "Auth Failed from 198.51.100.7 | Hint Accepted from 198.51.100.7",
+            ),
+            ("smtpd[9]: warning: hostname a.example does not resolve to address b", "ignored"),
+            ("anvil[9]: statistics: max connection rate 1/60s for (smtpd:x[192.0.2.1])", "ignored"),
+        ]);
+    }
+
+    #[test]
+    fn lines_of_postscreen() {
+        check_bodies(&[
+            (
+                "postscreen[8]: CONNECT from [198.51.100.7]:40001 to [203.0.113.25]:25",
+                "Connect from 198.51.100.7:40001 to 203.0.113.25:25",
+            ),
+            ("postscreen[8]: PASS OLD [198.51.100.7]:40001", "HandOver from 198.51.100.7:40001"),
+            ("postscreen[8]: WHITELIST VETO [198.51.100.7]:40001", "Seen from 198.51.100.7:40001"),
+            (
+                "postscreen[8]: PREGREET 9 after 0 from [198.51.100.7]:40001: ehlo x[y\\r\\n",
+                "Proof Sent `x[y` from 198.51.100.7:40001",
+            ),
+            (
+                "postscreen[8]: COMMAND TIME LIMIT from [198.51.100.7]:40001 after EHLO",
+                "Seen from 198.51.100.7:40001 | Hint Accepted from 198.51.100.7:40001",
+            ),
+            (
+                "postscreen[8]: COMMAND TIME LIMIT from [198.51.100.7]:40001 after CONNECT",
+                "Seen from 198.51.100.7:40001",
+            ),
+            ("postscreen[8]: cache btree:/x full cleanup: retained=0 dropped=0", "ignored"),
+        ]);
+    }
+
+    #[test]
+    fn lines_of_the_queue() {
+        let sent = "delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent";
+        let cases = [
+            ("qmgr[7]: AB12C: removed".to_owned(), "Removed"),
+            ("qmgr[7]: AB12C: from=<a>, size=1, nrcpt=1 (queue active)".to_owned(), "Queued"),
+            ("qmgr[7]: AB12C: from=<a>, status=expired".to_owned(), "Seen"),
+            (
+                format!("smtp[6]: AB12C: to=<a@D.example>, relay=m[192.0.2.25]:25, {sent} (250 ok)"),
+                "Delivery of `D.example` by 192.0.2.25",
+            ),
+            (
+                format!("smtp[6]: AB12C: to=<a@d>, orig_to=<b@e>, relay=m[192.0.2.25]:25, {sent} ()"),
+                "Delivery of `e` by 192.0.2.25",
+            ),
+            (
+                format!(
+                    "smtp[6]: AB12C: to=<x>, relay=m[10.0.0.1]:25, {sent} (\"@d>, \
+                     relay=m[192.0.2.25]:25, {sent} (250 ok)"
+                ),
+                "Delivery of `` by ?",
+            ),
+            (
+                format!(
+                    "smtp[6]: AB12C: to=<a@d>, relay=127.0.0.1[127.0.0.1]:10024, {sent} \
+                     (250 from MTA(x): 250 Ok: queued as DE34F)"
+                ),
+                "Delivery of `d` by 127.0.0.1 and back",
+            ),
+            (
+                "smtp[6]: AB12C: to=<a@d>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)"
+                    .to_owned(),
+                "Seen",
+            ),
+            ("smtp[6]: connect to m[192.0.2.25]:25: Connection refused".to_owned(), "ignored"),
+            (
+                format!("lmtp[6]: AB12C: to=<a@d>, relay=l[127.0.0.1]:10024, {sent} (queued as AB1)"),
+                "Seen",
+            ),
+            (
+                format!("lmtp[6]: AB12C: to=<a@d>, relay=l[127.0.0.1]:10024, {sent} (queued as DE34F)"),
+                "Renamed",
+            ),
+            (
+                "cleanup[5]: AB12C: reject: header X: helo=<no> from x[192.0.2.1]; from=<a> to=<b> \
+                 proto=ESMTP helo=<h>: 5.7.1 no"
+                    .to_owned(),
+                "Refused | Proof Accepted `h`",
+            ),
+        ];
+        for (body, expected) in cases {
+            check_bodies(&[(&body, expected)]);
+        }
+    }
+
+    #[test]
+    fn tags_that_are_no_postfix() {
+        check(
+            &Format,
+            &[
+                ("Nov  2 10:00:00 mx1 smtpd[9]: connect from x[198.51.100.7]", "not recognised"),
+                ("Nov  2 10:00:00 mx1 a/b[9]: connect from x[198.51.100.7]", "not recognised"),
+                ("connect from x[198.51.100.7]", "not recognised"),
+                (
+                    "Nov  2 10:00:00 mx1 postfix-in/smtpd[9]: connect from x[198.51.100.7]",
+                    "Connect from 198.51.100.7",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn counters_overrule_what_other_lines_imply() {
+        let log = "\
+Nov  2 10:00:00 mx1 postfix/smtpd[9]: connect from x[198.51.100.7]
+Nov  2 10:00:00 mx1 postfix/smtpd[9]: lost connection after EHLO from x[198.51.100.7]
+Nov  2 10:00:00 mx1 postfix/smtpd[9]: disconnect from x[198.51.100.7] ehlo=0/1 commands=0/1
+";
+        assert!(
+            printed(log.as_bytes())
+                .contains(r#""helo":"rejected","auth":"none","outcome":"rejected""#)
+        );
+    }
+}

@@ -10,6 +10,9 @@ mod open;
 mod seen;
 mod server;
 
+#[cfg(test)]
+mod tests;
+
 use ahash::AHashMap;
 
 use crate::logs::fields;

@@ -70,9 +70,14 @@ impl Open {
         self.local_port = self.local_port.or(record.local_port);
     }
 
-    /// Takes a fact whose texts are bytes. Queue ids are the caller's business.
+    /// Takes a fact about the conversation. Queue ids are the caller's business.
     pub(super) fn take(&mut self, fact: Fact<&[u8]>, at: At) {
         self.touch(at.time);
+        self.take_later(fact, at);
+    }
+
+    /// Takes a fact about a message of the session: the conversation may be long over.
+    pub(super) fn take_later(&mut self, fact: Fact<&[u8]>, at: At) {
         let proves = match fact {
             Fact::Connect => {
                 self.connected = true;

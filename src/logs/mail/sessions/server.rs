@@ -322,9 +322,11 @@ impl ServerSessions {
     /// A message that the session says was accepted under this id: its own, or one that a filter
     /// in front of the queue has passed on.
     fn enqueue(&mut self, queue: u64, place: Place, limits: Limits) {
-        let owner = self.messages.get(&queue).filter(|m| !m.gone).and_then(|m| m.session);
-        let owner = owner.filter(|owner| *owner != place);
-        match owner.and_then(|owner| self.slot(owner)) {
+        let owner = self.messages.get(&queue).and_then(|message| message.session);
+        let Some(owner) = owner.filter(|owner| *owner != place) else {
+            return self.announce(queue, place, limits);
+        };
+        match self.slot(owner) {
             Some(slot) if slot.stands_for == Some(queue) => {
                 // The message told of itself before its session did: they are one.
                 let deliveries = slot.open.disown();
@@ -333,8 +335,7 @@ impl ServerSessions {
                     slot.open.adopt(&deliveries);
                 }
             }
-            Some(_) => self.link(queue, place, limits),
-            None => self.announce(queue, place, limits),
+            _ => self.link(queue, place, limits),
         }
     }
 
@@ -355,7 +356,7 @@ impl ServerSessions {
         let (session, upstream) = (message.session, message.upstream);
         let mut told = Told::First;
         if let Some(slot) = session.and_then(|place| self.slot(place)) {
-            slot.open.take(fact, around.at);
+            slot.open.take_later(fact, around.at);
             told = if slot.open.told_before { Told::Again } else { Told::First };
         }
         match fact {
@@ -414,7 +415,7 @@ impl ServerSessions {
     ) {
         let fact = Fact::Delivery { next_hop, domain, queued_as: None };
         if let Some(slot) = upstream.and_then(|place| self.slot(place)) {
-            slot.open.take(fact, at);
+            slot.open.take_later(fact, at);
         } else if let Some(message) = self.messages.get_mut(&queue)
             && message.deliveries.len() < MOST_KEPT
         {

@@ -1,0 +1,113 @@
+//! Sessions across lines, inputs and limits.
+
+use super::{Assembler, Finished, Keep, Limits};
+use crate::logs::mail::testing::sessions;
+use crate::logs::mail::{End, Fact, FactBatch, MailRecord, Subject};
+use crate::model::session::Outcome;
+use crate::model::time::Timestamp;
+
+const CUT: &str = "\
+Nov  2 10:00:00 mx1 postfix/smtpd[9]: connect from x[198.51.100.7]
+Nov  2 10:00:00 mx1 postfix/smtpd[9]: AB12C: client=x[198.51.100.7]
+Nov  2 10:00:00 mx1 postfix/qmgr[7]: AB12C: from=<a@example.com>, size=1, nrcpt=1 (queue active)
+Nov  2 10:00:01 mx1 postfix/smtpd[9]: disconnect from x[198.51.100.7] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5
+Nov  2 10:09:00 mx1 postfix/smtp[6]: AB12C: to=<v@foreign.example>, relay=m[192.0.2.25]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)
+Nov  2 10:09:00 mx1 postfix/qmgr[7]: AB12C: removed
+";
+
+fn summed(found: &[Finished]) -> Vec<(Option<std::net::IpAddr>, Outcome, usize)> {
+    found.iter().map(|f| (f.session.client, f.session.outcome, f.session.lines.len())).collect()
+}
+
+#[test]
+fn a_session_goes_on_in_the_next_input_wherever_it_is_cut() {
+    let whole = sessions(&[CUT.as_bytes()]);
+    assert_eq!(whole.len(), 1);
+    assert_eq!(whole[0].session.outcome, Outcome::Relayed);
+    assert_eq!(whole[0].session.end, Timestamp::parse_rfc3339("2026-11-02T10:00:01Z"));
+    for (at, _) in CUT.match_indices('\n') {
+        let (head, tail) = CUT.as_bytes().split_at(at + 1);
+        let cut = sessions(&[head, tail]);
+        assert_eq!(summed(&cut), summed(&whole), "cut at byte {at}");
+    }
+}
+
+#[test]
+fn what_another_input_told_is_not_told_again() {
+    let mixed = CUT.replace("Nov  2 10:00:01", "Nov  2 10:00:00 mx1 sshd[1]: x\nNov  2 10:00:01");
+    let both = sessions(&[CUT.as_bytes(), mixed.as_bytes()]);
+    assert_eq!(summed(&both), summed(&sessions(&[CUT.as_bytes()])));
+}
+
+#[test]
+fn a_client_that_comes_twice_in_one_second_came_twice() {
+    let once = "\
+Nov  2 10:00:00 mx1 postfix/smtpd[9]: connect from x[198.51.100.7]
+Nov  2 10:00:00 mx1 postfix/smtpd[9]: disconnect from x[198.51.100.7] ehlo=1 quit=1 commands=2
+";
+    assert_eq!(sessions(&[once.repeat(3).as_bytes()]).len(), 3);
+    assert_eq!(sessions(&[once.repeat(3).as_bytes(), once.repeat(3).as_bytes()]).len(), 3);
+}
+
+#[test]
+fn a_lost_session_ends_by_the_time_of_the_log() {
+    let log = "\
+Nov  2 10:00:00 mx1 postfix/smtpd[9]: connect from x[198.51.100.7]
+Nov  2 10:00:00 mx1 postfix/smtpd[8]: connect from x[198.51.100.8]
+Nov  2 12:00:00 mx1 postfix/smtpd[9]: lost connection after EHLO from x[198.51.100.7]
+Nov  2 12:00:01 mx1 postfix/smtpd[8]: connect from x[198.51.100.8]
+";
+    assert_eq!(sessions(&[log.as_bytes()]).len(), 4);
+}
+
+/// An assembler, fed one record at a time.
+struct Feed {
+    assembler: Assembler,
+    out: Vec<Finished>,
+    line: u64,
+}
+
+impl Feed {
+    fn new(limits: Limits) -> Self {
+        Self { assembler: Assembler::new(Keep::Proofs, limits), out: Vec::new(), line: 0 }
+    }
+
+    fn give(&mut self, subject: Subject, fact: Fact<&[u8]>) {
+        self.line += 1;
+        let mut batch = FactBatch::default();
+        let line = crate::logs::line::Line::bare(b"");
+        let record = MailRecord::new(&line, subject, fact);
+        let time = Some(Timestamp::from_seconds(1_800_000_000 + self.line as i64));
+        batch.add(&record, 0, 0, time, b"mx1");
+        self.assembler.take(&batch, 0, self.line, &mut self.out);
+    }
+}
+
+#[test]
+fn what_is_open_is_bounded() {
+    let limits = Limits { sessions: 64, messages: 64 };
+    let mut feed = Feed::new(limits);
+    for number in 0..1000 {
+        feed.give(Subject::Session(number), Fact::Connect);
+        feed.give(Subject::Session(number), Fact::Announced { queue: number });
+        if number % 2 == 0 {
+            let end = Fact::Disconnect { end: End::Orderly, summary: None };
+            feed.give(Subject::Session(number), end);
+        }
+    }
+    assert!(feed.out.len() >= 1000 - 64);
+    feed.assembler.finish(&mut feed.out);
+    assert_eq!(feed.out.len(), 1000);
+}
+
+#[test]
+fn proofs_stay_few() {
+    let mut feed = Feed::new(Limits::default());
+    for _ in 0..500 {
+        feed.give(Subject::Session(1), Fact::Refused);
+        feed.give(Subject::Session(1), Fact::Reply { code: 250 });
+    }
+    feed.assembler.finish(&mut feed.out);
+    let lines: Vec<u64> = feed.out[0].session.lines.iter().map(|line| line.line).collect();
+    assert_eq!(lines, [1, 1000]);
+}
