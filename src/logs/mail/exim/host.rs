@@ -2,8 +2,8 @@
 //! missing. In: text that begins with it. Out: its parts, and what follows.
 //!
 //! The reverse name and the address are the server's; what stands between the parentheses is the
-//! client's. With `helo_accept_junk_hosts` it may hold anything, another `) [address]` too: then the
-//! last one counts that does not stand in a quoted mail address further on.
+//! client's. Further on stand addresses and user names, which are the client's too and may hold
+//! another `) [address]`.
 
 use std::net::IpAddr;
 
@@ -70,38 +70,51 @@ fn take_host(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
     }
 }
 
-/// The server's words behind a client after which the client's text stands unquoted.
-const BEFORE_FOREIGN: &[&[u8]] = &[b" (set_id=", b"]: syntactically invalid argument"];
+/// What the server writes behind a client, in the lines that this program reads.
+const CONTINUATIONS: &[&[u8]] = &[
+    b" F=<",
+    b" P=",
+    b" X=",
+    b" CV=",
+    b" A=",
+    b" D=",
+    b" U=",
+    b" PRX=",
+    b" (TCP/IP connection count",
+    b" closed by ",
+    b" lost",
+    b" rejected ",
+    b" temporarily rejected ",
+    b" sender verify ",
+    b" Warning: ",
+    b" incomplete transaction ",
+    b" AUTH ",
+    b" dropped: ",
+    b": ",
+];
 
-/// Where the HELO text ends: at the last `) [address]` of those that can be the server's.
+/// Where the HELO text ends: at the first `) [address]` behind which the server goes on, since
+/// HELO names hold no parentheses unless `helo_accept_junk_hosts` lets them; else at the last.
 fn end_of_helo(inner: &[u8]) -> Option<usize> {
-    let foreign = BEFORE_FOREIGN.iter().filter_map(|words| memmem::find(inner, words)).min();
-    let own = foreign.and_then(|at| inner.get(..at.checked_add(1)?)).unwrap_or(inner);
-    last_end(own).or_else(|| last_end(inner))
-}
-
-fn last_end(inner: &[u8]) -> Option<usize> {
-    let ends: Vec<usize> = memmem::find_iter(inner, b") [")
-        .filter(|&at| closes_with_address(inner.get(at..).unwrap_or_default()))
-        .collect();
-    let mut chosen = *ends.first()?;
-    for &end in ends.iter().skip(1) {
-        let passed = inner.get(chosen..end).unwrap_or_default();
-        if memmem::find(passed, b"<\"").is_some() {
-            break;
+    let mut last = None;
+    for at in memmem::find_iter(inner, b") [") {
+        let Some(rest) = behind_address(inner.get(at..).unwrap_or_default()) else { continue };
+        let rest = take_port(rest).1;
+        let rest = take_local(rest).map_or(rest, |(_, _, rest)| rest);
+        if rest.is_empty() || CONTINUATIONS.iter().any(|words| rest.starts_with(words)) {
+            return Some(at);
         }
-        chosen = end;
+        last = Some(at);
     }
-    Some(chosen)
+    last
 }
 
-/// Whether `) [address]` is followed by what the server writes behind an address.
-fn closes_with_address(text: &[u8]) -> bool {
-    let Some((address, rest)) = text.get(3..).and_then(|text| split_once(text, b']')) else {
-        return false;
-    };
+/// What stands behind `) [address]`, if it is something that the server writes there.
+fn behind_address(text: &[u8]) -> Option<&[u8]> {
+    let (address, rest) = split_once(text.get(3..)?, b']')?;
     let readable = address.iter().all(|b| b.is_ascii_alphanumeric() || b".:%".contains(b));
-    readable && !address.is_empty() && matches!(rest.first(), None | Some(b' ' | b':' | b','))
+    let closes = matches!(rest.first(), None | Some(b' ' | b':' | b','));
+    (readable && !address.is_empty() && closes).then_some(rest)
 }
 
 fn take_port(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
@@ -156,6 +169,14 @@ mod tests {
             (
                 "(a) [198.51.100.7] F=<\") [9.9.9.9]\"@x.example> rejected",
                 "- a 198.51.100.7 - -| F=<\") [9.9.9.9]\"@x.example> rejected",
+            ),
+            (
+                "(a) [9.9.9.9]) [198.51.100.7]:1 rejected EHLO or HELO a) [9.9.9.9]: no",
+                "- a) [9.9.9.9] 198.51.100.7 1 -| rejected EHLO or HELO a) [9.9.9.9]: no",
+            ),
+            (
+                "(a) [198.51.100.7] F=<b@c> rejected RCPT <d) [9.9.9.9]:1 rejected x>: no",
+                "- a 198.51.100.7 - -| F=<b@c> rejected RCPT <d) [9.9.9.9]:1 rejected x>: no",
             ),
             ("(a) b", "none"),
             ("root", "none"),
