@@ -9,10 +9,10 @@ use clap_complete::Shell;
 /// Finds out which SMTP findings of a Nessus scan matter, from your own firewall and mail logs.
 #[derive(Debug, Parser)]
 #[command(name = "helotriage", version, max_term_width = 100, after_help = EXIT_CODES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(super) command: Command,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 published, complete; 1 published, and a ticket reached \
@@ -22,7 +22,7 @@ budget; 4 nothing published: no usable scan; 5 nothing published: output could n
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Read scans and logs, correlate, and write prioritised tickets.
     Run(RunArguments),
     /// Print what the program sees in files: one JSON line per finding, flow or session.
@@ -45,104 +45,104 @@ pub enum Command {
 
 /// `run`.
 #[derive(Debug, Args)]
-pub struct RunArguments {
+pub(super) struct RunArguments {
     /// The policy file, whose [inputs] also say what to read and where to write.
     #[arg(long, value_name = "FILE", conflicts_with = "policy")]
-    pub config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// A policy file, its [inputs] left aside.
     #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
+    pub(super) policy: Option<PathBuf>,
     /// A Nessus export, a folder or a quoted glob; repeats.
     #[arg(long, value_name = "PATH")]
-    pub scan: Vec<String>,
+    pub(super) scan: Vec<String>,
     /// A firewall log, a folder or a quoted glob; `-` is standard input; repeats.
     #[arg(long, value_name = "PATH")]
-    pub firewall: Vec<String>,
+    pub(super) firewall: Vec<String>,
     /// A mail-server log, a folder or a quoted glob; `-` is standard input; repeats.
     #[arg(long, value_name = "PATH")]
-    pub mail: Vec<String>,
+    pub(super) mail: Vec<String>,
     /// The folder for tickets.csv and the other outputs.
     #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// What logs do not say themselves.
     #[command(flatten)]
-    pub inputs: InputArguments,
+    pub(super) inputs: InputArguments,
     /// Which findings make targets: `smtp`, or plugin ids separated by commas.
     #[arg(long, value_name = "IDS", default_value = "smtp")]
-    pub plugins: String,
+    pub(super) plugins: String,
     /// Keep the complete hosts of a truncated export, and mark the run.
     #[arg(long)]
-    pub allow_truncated: bool,
+    pub(super) allow_truncated: bool,
     /// Leave out events before this time (RFC 3339).
     #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
+    pub(super) since: Option<String>,
     /// Leave out events after this time (RFC 3339).
     #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
+    pub(super) until: Option<String>,
     /// Worker threads; one per core by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    pub(super) threads: Option<u16>,
     /// Exit with 1 if a ticket has this priority or a higher one.
     #[arg(long, value_name = "P1..P4")]
-    pub fail_on: Option<FailOn>,
+    pub(super) fail_on: Option<FailOn>,
     /// Share of unreadable lines, in per cent of those of a known format, above which an input
     /// counts as unreadable (exit 3).
     #[arg(long, value_name = "PERCENT", default_value_t = 20,
           value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub max_reject: u8,
+    pub(super) max_reject: u8,
     /// Say nothing on standard error but errors and warnings.
     #[arg(long)]
-    pub quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// What logs do not say themselves; flags override the policy's [[input]] blocks.
 #[derive(Debug, Args)]
-pub struct InputArguments {
+pub(super) struct InputArguments {
     /// Force a log format; repeats.
     #[arg(long, value_name = "GLOB=NAME")]
-    pub format: Vec<String>,
+    pub(super) format: Vec<String>,
     /// The time zone of logs that name none: an IANA name or an offset; repeats.
     #[arg(long, value_name = "GLOB=ZONE")]
-    pub zone: Vec<String>,
+    pub(super) zone: Vec<String>,
     /// The mail server that wrote a log which does not say so; repeats.
     #[arg(long, value_name = "GLOB=HOST")]
-    pub server: Vec<String>,
+    pub(super) server: Vec<String>,
     /// The reference time (RFC 3339) for years that logs leave out, instead of each file's
     /// modification time: makes runs reproducible.
     #[arg(long, value_name = "TIME")]
-    pub now: Option<String>,
+    pub(super) now: Option<String>,
 }
 
 /// `inspect`.
 #[derive(Debug, Args)]
-pub struct InspectArguments {
+pub(super) struct InspectArguments {
     /// Logs or Nessus exports; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<String>,
+    pub(super) files: Vec<String>,
     /// A policy whose [[input]] blocks and [verdicts] apply.
     #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
+    pub(super) policy: Option<PathBuf>,
     /// What logs do not say themselves.
     #[command(flatten)]
-    pub inputs: InputArguments,
+    pub(super) inputs: InputArguments,
     /// Worker threads; one per core by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    pub(super) threads: Option<u16>,
 }
 
 /// `explain`.
 #[derive(Debug, Args)]
-pub struct ExplainArguments {
+pub(super) struct ExplainArguments {
     /// The ticket's id, as in tickets.csv.
-    pub ticket_id: String,
+    pub(super) ticket_id: String,
     /// The folder that the run wrote to.
     #[arg(long, value_name = "DIR", default_value = "out")]
-    pub out: PathBuf,
+    pub(super) out: PathBuf,
 }
 
 /// `policy`.
 #[derive(Debug, Subcommand)]
-pub enum PolicyCommand {
+pub(super) enum PolicyCommand {
     /// Print a commented starter policy, or write it to a new file.
     Init {
         /// The file to write; it must not exist. Standard output if left out.
@@ -157,7 +157,7 @@ pub enum PolicyCommand {
 
 /// The lowest priority that makes a run exit with 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
+pub(super) enum FailOn {
     /// Critical.
     #[value(name = "P1", alias = "p1")]
     P1,
@@ -174,7 +174,7 @@ pub enum FailOn {
 
 impl FailOn {
     /// 1 to 4.
-    pub fn band(self) -> u8 {
+    pub(super) fn band(self) -> u8 {
         match self {
             Self::P1 => 1,
             Self::P2 => 2,

@@ -35,6 +35,8 @@ pub(super) fn policy_with_flags(file: Option<&Path>, flags: &InputArguments) -> 
 pub(super) fn parse_time(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>> {
     let Some(text) = text else { return Ok(None) };
     Timestamp::parse_rfc3339(text).map(Some).ok_or_else(|| {
-        Error::usage(format!("{flag}: {text:?} is no time; expected for example 2026-11-20T06:00:00Z"))
+        Error::usage(format!(
+            "{flag}: {text:?} is no time; expected for example 2026-11-20T06:00:00Z"
+        ))
     })
 }

@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Whether the operator wants to see what goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verbosity {
+pub(super) enum Verbosity {
     /// The account and, on a terminal, progress.
     Normal,
     /// Errors and warnings only.
@@ -20,44 +20,35 @@ pub enum Verbosity {
 
 /// Counts bytes and shows them from time to time. Shared by the worker threads.
 #[derive(Debug)]
-pub struct Progress {
+pub(super) struct Progress {
     read: AtomicU64,
-    total: AtomicU64,
+    total: u64,
     /// When the line was last written; none where it never is.
     shown: Option<Mutex<Instant>>,
 }
 
 impl Progress {
-    /// Progress as the verbosity and the terminal allow.
-    pub fn new(verbosity: Verbosity) -> Self {
+    /// Progress towards `total` bytes, as the verbosity and the terminal allow.
+    pub(super) fn new(verbosity: Verbosity, total: u64) -> Self {
         let shows = verbosity == Verbosity::Normal && io::stderr().is_terminal();
-        Self {
-            read: AtomicU64::new(0),
-            total: AtomicU64::new(0),
-            shown: shows.then(|| Mutex::new(Instant::now())),
-        }
-    }
-
-    /// Announces bytes that will be read.
-    pub fn expect(&self, bytes: u64) {
-        self.total.fetch_add(bytes, Ordering::Relaxed);
+        Self { read: AtomicU64::new(0), total, shown: shows.then(|| Mutex::new(Instant::now())) }
     }
 
     /// Counts bytes that were read.
-    pub fn add(&self, bytes: u64) {
+    pub(super) fn add(&self, bytes: u64) {
         let read = self.read.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let Some(shown) = &self.shown else { return };
         // A worker that finds the line being written just goes on.
         let Ok(mut last) = shown.try_lock() else { return };
         if last.elapsed() >= INTERVAL {
             *last = Instant::now();
-            let total = self.total.load(Ordering::Relaxed).max(read);
+            let total = self.total.max(read);
             let _ = write!(io::stderr(), "\r{} of {} read ", size(read), size(total));
         }
     }
 
     /// Wipes the line.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         if self.shown.is_some() {
             let _ = write!(io::stderr(), "\r{:40}\r", "");
         }
@@ -65,7 +56,7 @@ impl Progress {
 }
 
 /// Bytes for people: `734 B`, `1.5 GB` (powers of 1000).
-pub fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut unit = 0;
     let mut tenths = u128::from(bytes) * 10;

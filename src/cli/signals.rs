@@ -14,7 +14,7 @@ const TERMINATED: u8 = 143;
 
 /// Decides what a signal does.
 #[derive(Debug, Clone)]
-pub struct Signals {
+pub(super) struct Signals {
     /// While true, a signal ends the process at once.
     armed: Arc<AtomicBool>,
     /// The last signal that came, 0 for none.
@@ -24,7 +24,7 @@ pub struct Signals {
 impl Signals {
     /// Takes the signals over. Where the system refuses, they keep their default effect, which
     /// also ends the process.
-    pub fn install() -> Self {
+    pub(super) fn install() -> Self {
         let signals =
             Self { armed: Arc::new(AtomicBool::new(true)), pending: Arc::new(AtomicUsize::new(0)) };
         for (signal, code) in [(SIGINT, INTERRUPTED), (SIGTERM, TERMINATED), (SIGHUP, TERMINATED)] {
@@ -36,13 +36,14 @@ impl Signals {
         signals
     }
 
-    /// Does something that no signal may cut short. Gives its result, or the exit code of a signal
-    /// that came meanwhile.
-    pub fn hold<T>(&self, work: impl FnOnce() -> T) -> (T, Option<u8>) {
+    /// From now on a signal is only noted.
+    pub(super) fn disarm(&self) {
         self.armed.store(false, Ordering::SeqCst);
-        let result = work();
+    }
+
+    /// From now on a signal ends the process again. Gives the exit code of one that came meanwhile.
+    pub(super) fn rearm(&self) -> Option<u8> {
         self.armed.store(true, Ordering::SeqCst);
-        let code = u8::try_from(self.pending.load(Ordering::SeqCst)).ok().filter(|code| *code > 0);
-        (result, code)
+        u8::try_from(self.pending.load(Ordering::SeqCst)).ok().filter(|code| *code > 0)
     }
 }

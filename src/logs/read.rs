@@ -39,11 +39,16 @@ pub const LONGEST_LINE: usize = 65_536;
 
 /// Takes what the logs tell, in the order of the inputs and their lines.
 pub trait Sink: Send {
-    /// One record of a firewall.
-    fn flow(&mut self, event: FlowEvent);
+    /// One record of a firewall; `devices` names the firewalls known so far.
+    fn flow(&mut self, event: FlowEvent, devices: &Devices);
 
     /// One finished session.
     fn session(&mut self, session: Finished);
+
+    /// Whether reading on is of any use; asked once a round.
+    fn wants_more(&self) -> bool {
+        true
+    }
 }
 
 /// Which lines are worth parsing.

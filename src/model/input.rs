@@ -138,6 +138,27 @@ pub struct InputReport {
     pub status: Status,
 }
 
+impl InputReport {
+    /// The report of an input of which nothing is known yet.
+    pub fn new(path: PathBuf, kind: InputKind) -> Self {
+        Self {
+            path,
+            kind,
+            compression: None,
+            formats: BTreeMap::new(),
+            tally: Tally::default(),
+            span: None,
+            servers: BTreeMap::new(),
+            years_inferred: false,
+            zone_guessed: false,
+            unterminated: false,
+            notes: Vec::new(),
+            rejects: Vec::new(),
+            status: Status::Complete,
+        }
+    }
+}
+
 /// The run's firewalls by name; [`crate::model::flow::FlowEvent::device`] is an index here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Devices(Vec<Box<str>>);

@@ -99,6 +99,11 @@ impl<'a> Consumer<'a> {
         }
     }
 
+    /// Whether the sink has any use for more.
+    pub(super) fn wants_more(&self) -> bool {
+        self.sink.wants_more()
+    }
+
     /// Takes the steps of a round.
     pub(super) fn consume(&mut self, steps: Vec<Step>) {
         for step in steps {
@@ -184,7 +189,8 @@ impl<'a> Consumer<'a> {
                     let at = Citation { input: number, line: before + u64::from(event.line) + 1 };
                     let format =
                         firewall::FORMATS.get(usize::from(event.format)).map_or("", |f| f.name());
-                    self.sink.flow(FlowEvent { flow, at, device, format });
+                    let event = FlowEvent { flow, at, device, format };
+                    self.sink.flow(event, self.devices);
                 }
             }
         }

@@ -55,7 +55,7 @@ pub(super) fn read(
     let mut steps = Vec::new();
     loop {
         let jobs = rounds.next_jobs();
-        if jobs.is_empty() && steps.is_empty() {
+        if (jobs.is_empty() && steps.is_empty()) || !consumer.wants_more() {
             break;
         }
         let (results, ()) = rayon::join(

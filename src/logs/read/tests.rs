@@ -16,7 +16,7 @@ struct Seen {
 }
 
 impl Sink for Seen {
-    fn flow(&mut self, event: FlowEvent) {
+    fn flow(&mut self, event: FlowEvent, _devices: &Devices) {
         self.flows.push(event);
     }
 

@@ -1,0 +1,119 @@
+//! `run`. In: the typed arguments. Out: the published outputs, the account on standard error, the
+//! exit code.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::model::judged::Priority;
+use crate::model::policy::Policy;
+use crate::pipeline::{self, Caller, Job, Published, Window};
+use crate::scan::catalogue::PluginSelection;
+use crate::scan::read::{ScanOptions, Truncated};
+use crate::writers::publish::Step;
+
+use super::args::{FailOn, RunArguments};
+use super::inputs::{parse_time, policy_with_flags};
+use super::progress::{Progress, Verbosity};
+use super::signals::Signals;
+use super::{account, threads};
+
+/// Exit code of a complete run in which no ticket reached `--fail-on`.
+const COMPLETE: u8 = 0;
+/// Exit code where a ticket reached `--fail-on`.
+const REACHED: u8 = 1;
+/// Exit code where some input was unreadable or over its reject budget.
+const INCOMPLETE: u8 = 3;
+
+/// Does a run; exit codes as in the design, section 4.
+pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
+    let job = job(arguments)?;
+    let verbosity = if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal };
+    let progress = Progress::new(verbosity, pipeline::size_of_inputs(&job));
+    let signals = Signals::install();
+    let pool = threads::pool(arguments.threads)?;
+    let result = pool.install(|| {
+        let mut before = |step: Step| {
+            if step == Step::Swap {
+                signals.disarm();
+            }
+            Ok(())
+        };
+        let caller = Caller { progress: &|bytes| progress.add(bytes), before: &mut before };
+        pipeline::run(&job, caller)
+    });
+    progress.finish();
+    let signal = signals.rearm();
+    let published = result?;
+    account::tell(&published, &job, verbosity);
+    Ok(signal.unwrap_or_else(|| exit_code(&published, arguments.fail_on)))
+}
+
+fn exit_code(published: &Published, fail_on: Option<FailOn>) -> u8 {
+    let reached = |limit: FailOn| published.most_urgent().is_some_and(|p| band(p) <= limit.band());
+    if !published.account.incomplete.is_empty() {
+        INCOMPLETE
+    } else if fail_on.is_some_and(reached) {
+        REACHED
+    } else {
+        COMPLETE
+    }
+}
+
+fn band(priority: Priority) -> u8 {
+    priority.index() as u8 + 1
+}
+
+/// What the arguments and the policy together ask for; flags override the policy's [inputs].
+fn job(arguments: &RunArguments) -> Result<Job> {
+    let file = arguments.config.as_deref().or(arguments.policy.as_deref());
+    let policy = policy_with_flags(file, &arguments.inputs)?;
+    let inputs =
+        if arguments.config.is_some() { policy.inputs.clone() } else { Default::default() };
+    let given = |typed: &[String], written: Vec<String>| {
+        if typed.is_empty() { written } else { typed.to_vec() }
+    };
+    let plugins = PluginSelection::parse(&arguments.plugins).map_err(Error::usage)?;
+    let truncated = if arguments.allow_truncated { Truncated::Keep } else { Truncated::Refuse };
+    Ok(Job {
+        scan: given(&arguments.scan, inputs.scan),
+        firewall: given(&arguments.firewall, inputs.firewall),
+        mail: given(&arguments.mail, inputs.mail),
+        out: out_folder(arguments.out.as_deref(), inputs.out)?,
+        now: parse_time("--now", arguments.inputs.now.as_deref())?,
+        window: Window {
+            since: parse_time("--since", arguments.since.as_deref())?,
+            until: parse_time("--until", arguments.until.as_deref())?,
+        },
+        scan_options: ScanOptions { truncated, plugins },
+        max_reject: arguments.max_reject,
+        arguments: told_arguments(arguments, &policy),
+        policy,
+    })
+}
+
+fn out_folder(typed: Option<&Path>, written: Option<PathBuf>) -> Result<PathBuf> {
+    typed.map(Path::to_path_buf).or(written).ok_or_else(|| {
+        Error::usage("no output folder; expected --out DIR, or out = \"DIR\" under [inputs] of --config FILE")
+    })
+}
+
+/// What decides the outputs besides the inputs, for run.json.
+fn told_arguments(arguments: &RunArguments, policy: &Policy) -> BTreeMap<String, Vec<String>> {
+    let mut told = BTreeMap::new();
+    let mut tell = |name: &str, value: Vec<String>| {
+        if !value.is_empty() {
+            told.insert(name.to_owned(), value);
+        }
+    };
+    tell("plugins", vec![arguments.plugins.clone()]);
+    tell("since", arguments.since.iter().cloned().collect());
+    tell("until", arguments.until.iter().cloned().collect());
+    tell("format", arguments.inputs.format.clone());
+    tell("zone", arguments.inputs.zone.clone());
+    tell("server", arguments.inputs.server.clone());
+    tell("max-reject", vec![arguments.max_reject.to_string()]);
+    tell("tolerance", vec![format!("{}s", policy.correlation.tolerance_seconds)]);
+    tell("priority", vec![policy.priority.name.clone()]);
+    told
+}
