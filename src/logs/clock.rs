@@ -94,6 +94,28 @@ impl LogTime {
         civil.is_valid().then_some((Self::Civil(civil), cursor.at))
     }
 
+    /// Reads the RFC 3164 form where it stands in its fixed columns, `Nov  2 10:00:00`; none
+    /// where anything else stands there.
+    pub fn parse_rfc3164_columns(text: &[u8; 15]) -> Option<Self> {
+        let [a, b, c, b' ', d1, d2, b' ', h1, h2, b':', m1, m2, b':', s1, s2] = *text else {
+            return None;
+        };
+        let two = |tens: u8, ones: u8| {
+            (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens & 15) * 10 + (ones & 15))
+        };
+        let civil = Civil {
+            year: None,
+            month: month_number(&[a, b, c])?,
+            day: two(if d1 == b' ' { b'0' } else { d1 }, d2)?,
+            hour: two(h1, h2)?,
+            minute: two(m1, m2)?,
+            second: two(s1, s2)?,
+            micros: 0,
+            offset: None,
+        };
+        civil.is_valid().then_some(Self::Civil(civil))
+    }
+
     /// Reads the ISO 8601 form `2026-11-02T10:00:00.123456+01:00`: `T` or a blank between, `-` or
     /// `/` in the date, `.` or `,` before a fraction, `Z`, `+0100`, `+01:00`, `+01` or nothing at
     /// the end; gives the time and the number of bytes read.
@@ -157,8 +179,17 @@ impl LogTime {
 impl Civil {
     /// Whether the fields are a possible date and time (29 February without a year included).
     pub fn is_valid(&self) -> bool {
-        let year = self.year.unwrap_or(2024);
-        NaiveDate::from_ymd_opt(year, u32::from(self.month), u32::from(self.day)).is_some()
+        let leap = self.year.is_none_or(|year| NaiveDate::from_ymd_opt(year, 2, 29).is_some());
+        let days = match self.month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 if leap => 29,
+            2 => 28,
+            _ => return false,
+        };
+        let year_fits = self.year.is_none_or(|year| NaiveDate::from_ymd_opt(year, 1, 1).is_some());
+        (1..=days).contains(&self.day)
+            && year_fits
             && self.hour < 24
             && self.minute < 60
             && self.second <= 60
@@ -199,9 +230,9 @@ impl Zone {
 /// What an input's clock had to guess, for the run's account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Guesses {
-    /// Lines without a year.
+    /// Times without a year, neighbours of the same second counted once.
     pub years: u64,
-    /// Lines without a zone on an input whose zone nobody named.
+    /// Times without a zone, counted likewise, on an input whose zone nobody named.
     pub zones: u64,
 }
 
@@ -213,20 +244,35 @@ pub struct Clock {
     guesses: Cell<Guesses>,
     /// Offset of the last hour that was looked up in a named zone: (hour since 1970, offset).
     cached_offset: Cell<(i64, i64)>,
+    /// The last civil time and what it became: neighbouring lines often share their second.
+    last: Cell<Option<(Civil, Option<Timestamp>)>>,
 }
 
 impl Clock {
     /// A clock for an input of this zone, whose lines lie at or before the reference time (the
     /// file's modification time, or `--now`).
     pub fn new(zone: Zone, reference: Timestamp) -> Self {
-        Self { zone, reference, guesses: Cell::default(), cached_offset: Cell::new((i64::MIN, 0)) }
+        Self {
+            zone,
+            reference,
+            guesses: Cell::default(),
+            cached_offset: Cell::new((i64::MIN, 0)),
+            last: Cell::new(None),
+        }
     }
 
     /// UTC of a line's time; none where no year makes the date possible.
     pub fn resolve(&self, time: LogTime) -> Option<Timestamp> {
         match time {
             LogTime::Instant(instant) => Some(instant),
-            LogTime::Civil(civil) => self.resolve_civil(&civil),
+            LogTime::Civil(civil) => match self.last.get() {
+                Some((last, resolved)) if last == civil => resolved,
+                _ => {
+                    let resolved = self.resolve_civil(&civil);
+                    self.last.set(Some((civil, resolved)));
+                    resolved
+                }
+            },
         }
     }
 
@@ -303,13 +349,23 @@ fn fixed(offset: &impl chrono::Offset) -> i64 {
 
 /// The number of an English month name, by its first three letters.
 pub fn month_number(name: &[u8]) -> Option<u8> {
-    const MONTHS: [&[u8; 3]; 12] = [
-        b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov",
-        b"dec",
-    ];
-    let head = name.get(..3)?.to_ascii_lowercase();
-    let index = MONTHS.iter().position(|month| head == month.as_slice())?;
-    u8::try_from(index + 1).ok()
+    let head: &[u8; 3] = name.first_chunk()?;
+    let number = match &head.map(|letter| letter.to_ascii_lowercase()) {
+        b"jan" => 1,
+        b"feb" => 2,
+        b"mar" => 3,
+        b"apr" => 4,
+        b"may" => 5,
+        b"jun" => 6,
+        b"jul" => 7,
+        b"aug" => 8,
+        b"sep" => 9,
+        b"oct" => 10,
+        b"nov" => 11,
+        b"dec" => 12,
+        _ => return None,
+    };
+    Some(number)
 }
 
 /// Microseconds of a decimal fraction's digits.

@@ -41,6 +41,13 @@ impl FormatSet {
         set
     }
 
+    /// Every format.
+    pub fn all() -> Self {
+        let mut set = Self::default();
+        all().for_each(|id| set.insert(id));
+        set
+    }
+
     /// Adds a format.
     pub fn insert(&mut self, id: FormatId) {
         match id {
@@ -214,14 +221,35 @@ impl Survey {
             }
             return;
         }
-        let opened = envelope::open(line);
-        let recognised = Recognised::of(&opened);
-        if recognised.any() && self.raw_field.is_none() {
-            self.bare_lines += 1;
-            recognised.formats().for_each(|id| self.bare.insert(id));
-        } else if !self.add_wrapped(line) && self.unrecognised.len() < KEPT_FOR_GUESSES {
+        // First out of the wrapping: a firewall's line can be recognised through the JSON around it,
+        // but then its head cannot be read.
+        let is_object = line.starts_with(b"{") || self.raw_field.is_some();
+        if is_object && self.add_wrapped(line) || self.add_bare(line) {
+            return;
+        }
+        let wrapped = !is_object && self.add_wrapped(line);
+        if !wrapped && self.unrecognised.len() < KEPT_FOR_GUESSES {
             self.unrecognised.push(line.to_vec());
         }
+    }
+
+    fn add_bare(&mut self, line: &[u8]) -> bool {
+        let opened = envelope::open(line);
+        // Most lines are of a mail format that was already seen; then no firewall wrote them, but
+        // for the records of sensors, which are JSON.
+        let is_known = !line.starts_with(b"{")
+            && self.bare.mail().any(|(_, format)| format.recognises(&opened));
+        if is_known {
+            self.bare_lines += 1;
+            return true;
+        }
+        let recognised = Recognised::of(&opened);
+        if !recognised.any() {
+            return false;
+        }
+        self.bare_lines += 1;
+        recognised.formats().for_each(|id| self.bare.insert(id));
+        true
     }
 
     fn add_wrapped(&mut self, line: &[u8]) -> bool {

@@ -16,12 +16,15 @@
 mod block;
 mod consume;
 mod copies;
+mod jobs;
+mod lines;
 mod needles;
 mod plan;
 mod recipe;
 mod rounds;
 mod scan;
 mod stream;
+mod verdicts;
 #[cfg(test)]
 mod tests;
 

@@ -155,12 +155,11 @@ pub fn text_of(
     let mut inner = Decompressor::new(compression, buffered).map_err(|error| fault(&error))?;
     let start = inner.peek(MAGIC_BYTES);
     let utf16 = Utf16::of(start);
-    let reader = match utf16 {
-        Some(order) => Layers::Units(Box::new(Utf16Reader::new(inner, order))),
-        None => {
-            inner.drop_utf8_mark();
-            Layers::Bytes(inner)
-        }
+    let reader = if let Some(order) = utf16 {
+        Layers::Units(Box::new(Utf16Reader::new(inner, order)))
+    } else {
+        inner.drop_utf8_mark();
+        Layers::Bytes(inner)
     };
     Ok(Text { path: path.to_path_buf(), modified, compression, utf16, reader })
 }

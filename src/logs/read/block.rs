@@ -13,7 +13,8 @@ use std::os::unix::fs::FileExt;
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use crate::logs::read::LONGEST_LINE;
-use crate::logs::read::scan::{Ending, HOLE};
+use crate::logs::read::lines::{HOLE, KEPT_OF_LONG, after_hole};
+use crate::logs::read::scan::Ending;
 
 /// Bytes that are read beyond a block at first, to reach the end of its last line.
 const BEYOND: usize = 4096;
@@ -53,8 +54,7 @@ pub(super) fn load(file: &File, range: Range, buffer: &mut Vec<u8>) -> io::Resul
     let from = range.start.saturating_sub(HOLE.len() as u64);
     let first_end = range.end.saturating_add(BEYOND as u64).min(range.size);
     let mut window = Window { file, from, size: range.size, buffer };
-    window.buffer.clear();
-    window.extend_to(first_end)?;
+    window.start(first_end)?;
     let local = |position: u64| (position.saturating_sub(from)) as usize;
     let (block_start, block_end) = (local(range.start), local(range.end));
     let nul_bytes = window.nul_bytes(range);
@@ -93,6 +93,14 @@ impl Window<'_> {
         self.from.saturating_add(self.buffer.len() as u64)
     }
 
+    /// Reads the first part over what the buffer held: clearing it first would have every byte
+    /// written twice.
+    fn start(&mut self, position: u64) -> io::Result<()> {
+        let want = position.min(self.size).saturating_sub(self.from) as usize;
+        self.buffer.resize(want, 0);
+        self.read_from(0)
+    }
+
     /// Reads on up to that position of the file, or to its end.
     fn extend_to(&mut self, position: u64) -> io::Result<()> {
         let have = self.buffer.len();
@@ -101,8 +109,13 @@ impl Window<'_> {
             return Ok(());
         }
         self.buffer.resize(want, 0);
+        self.read_from(have)
+    }
+
+    /// Fills the buffer from that place on, and cuts it where the file ends.
+    fn read_from(&mut self, have: usize) -> io::Result<()> {
         let mut at = have;
-        while at < want {
+        while at < self.buffer.len() {
             let Some(free) = self.buffer.get_mut(at..) else { break };
             match self.file.read_at(free, self.from.saturating_add(at as u64)) {
                 Ok(0) => break,
@@ -154,14 +167,16 @@ impl Window<'_> {
 
     fn last_start(&self, start: usize, block_end: usize) -> usize {
         let block = self.buffer.get(start..block_end).unwrap_or_default();
-        memrchr(b'\n', block).map_or(start, |at| start.saturating_add(at).saturating_add(1))
+        let line = memrchr(b'\n', block).map_or(0, |at| at.saturating_add(1));
+        let hole = after_hole(block.get(line..).unwrap_or_default());
+        start.saturating_add(line).saturating_add(hole)
     }
 
     /// Keeps the beginning of a line that is too long, and finds where it really ends.
     fn cut_long_line(&mut self, line_start: usize, loaded: &mut Loaded) -> io::Result<usize> {
         let begins = self.from.saturating_add(line_start as u64);
         let mut position = self.end();
-        let kept = line_start.saturating_add(LONGEST_LINE).saturating_add(1);
+        let kept = line_start.saturating_add(KEPT_OF_LONG);
         self.buffer.truncate(kept);
         let mut step = vec![0; STEP];
         loop {

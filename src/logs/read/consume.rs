@@ -2,16 +2,18 @@
 //! sessions assembled, given to the sink with their place; tallies and the reports of the inputs.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
 use crate::logs::detect::name_of;
 use crate::logs::firewall;
 use crate::logs::join::{Joiner, Told};
-use crate::logs::mail::{Assembler, Finished, Limits};
+use crate::logs::mail::{Assembler, FactBatch, Finished, Limits};
 use crate::logs::read::plan::{Plan, State};
 use crate::logs::read::recipe::Wanted;
 use crate::logs::read::scan::{Batch, EndTime, LineFlow};
 use crate::logs::read::{ReadOptions, Sink};
+use crate::logs::source::Compression;
 use crate::model::citation::Citation;
 use crate::model::flow::{Flow, FlowEvent};
 use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status, Tally};
@@ -48,7 +50,7 @@ impl Scanned {
 /// What the rounds hand over, in order; numbers are indexes of plans.
 pub(super) enum Step {
     /// The next stretch of an input.
-    Batch(usize, Scanned),
+    Batch(usize, Box<Scanned>),
     /// The input's end, and what was noticed about it.
     End(usize, Vec<String>),
 }
@@ -64,6 +66,33 @@ pub(super) struct Consumer<'a> {
     assembler: Assembler,
     finished: Vec<Finished>,
     reports: Vec<Progress>,
+    spare: Arc<Spare>,
+}
+
+/// Empty batches of facts whose memory is used again: fresh memory costs more than filling it.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Mutex<Vec<FactBatch>>);
+
+/// Batches that are kept.
+const MOST_SPARE: usize = 256;
+
+impl Spare {
+    /// An empty batch.
+    pub(super) fn take(&self) -> FactBatch {
+        self.0.lock().ok().and_then(|mut batches| batches.pop()).unwrap_or_default()
+    }
+
+    fn give(&self, mut batch: FactBatch) {
+        if batch.is_empty() {
+            return;
+        }
+        batch.clear();
+        if let Ok(mut batches) = self.0.lock()
+            && batches.len() < MOST_SPARE
+        {
+            batches.push(batch);
+        }
+    }
 }
 
 /// An input's report as far as it is known.
@@ -96,6 +125,7 @@ impl<'a> Consumer<'a> {
             assembler: Assembler::new(options.keep, Limits::default()),
             finished: Vec::new(),
             reports: plans.iter().map(Progress::of).collect(),
+            spare: Arc::default(),
         }
     }
 
@@ -104,11 +134,16 @@ impl<'a> Consumer<'a> {
         self.sink.wants_more()
     }
 
+    /// The memory that workers use again.
+    pub(super) fn spare(&self) -> &Arc<Spare> {
+        &self.spare
+    }
+
     /// Takes the steps of a round.
     pub(super) fn consume(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Batch(index, scanned) => self.take(index, scanned),
+                Step::Batch(index, scanned) => self.take(index, *scanned),
                 Step::End(index, notes) => {
                     if let Some(progress) = self.reports.get_mut(index) {
                         progress.end(notes);
@@ -140,8 +175,9 @@ impl<'a> Consumer<'a> {
         let number = progress.number;
         self.take_rejects(index, before, scanned.batch.rejects);
         let lost = self.take_flows(index, before, scanned.batch.flows, &scanned.batch.devices);
-        let facts = &scanned.batch.facts;
-        let again = self.assembler.take(facts, number, before + 1, &mut self.finished);
+        let facts = scanned.batch.facts;
+        let again = self.assembler.take(&facts, number, before + 1, &mut self.finished);
+        self.spare.give(facts);
         for finished in self.finished.drain(..) {
             self.sink.session(finished);
         }
@@ -281,10 +317,10 @@ impl Progress {
         };
         match &plan.state {
             State::Read(ready) => {
-                report.compression = ready.compression.map(|compression| compression.word());
+                report.compression = ready.compression.map(Compression::word);
             }
             State::Copy { of, tally, compression } => {
-                report.compression = compression.map(|compression| compression.word());
+                report.compression = compression.map(Compression::word);
                 report.tally = *tally;
                 report.status = Status::DuplicateOf(*of);
             }

@@ -27,6 +27,9 @@ const LARGE_GROUP: usize = 16;
 /// Bytes of the text that divide a large group.
 const LONG_PRINT: usize = 8 << 10;
 
+/// A copy, what it is a copy of, and the copy's lines.
+type Copy = (usize, usize, Tally);
+
 /// What comparing two texts showed. The tally is of the shorter.
 enum Relation {
     Different,
@@ -39,13 +42,13 @@ enum Relation {
 pub(super) fn mark(plans: &mut [Plan]) {
     let mut copies: HashMap<usize, (usize, Tally)> = HashMap::new();
     let (small, groups) = group(plans);
-    small.into_iter().for_each(|(copy, of, tally)| {
+    for (copy, of, tally) in small {
         copies.insert(copy, (of, tally));
-    });
+    }
     let paths: Vec<&Path> = plans.iter().map(|plan| plan.input.path.as_path()).collect();
     let groups: Vec<Vec<usize>> =
         groups.into_iter().flat_map(|members| divide(&paths, members)).collect();
-    let found: Vec<Vec<(usize, usize, Tally)>> =
+    let found: Vec<Vec<Copy>> =
         groups.par_iter().map(|members| compare_all(&paths, members)).collect();
     for (copy, of, tally) in found.into_iter().flatten() {
         copies.insert(copy, (of, tally));
@@ -72,7 +75,7 @@ fn original(copies: &HashMap<usize, (usize, Tally)>, copy: usize) -> usize {
 }
 
 /// Tiny texts that are copies by their prints alone, and groups that begin alike.
-fn group(plans: &[Plan]) -> (Vec<(usize, usize, Tally)>, Vec<Vec<usize>>) {
+fn group(plans: &[Plan]) -> (Vec<Copy>, Vec<Vec<usize>>) {
     let mut prints: Vec<(&[u8], usize)> = plans
         .iter()
         .enumerate()
@@ -129,7 +132,7 @@ fn long_print(path: &Path) -> Option<u64> {
 }
 
 /// Compares the texts of a group, in the order of the inputs: of equal ones the first stays.
-fn compare_all(paths: &[&Path], members: &[usize]) -> Vec<(usize, usize, Tally)> {
+fn compare_all(paths: &[&Path], members: &[usize]) -> Vec<Copy> {
     let mut members = members.to_vec();
     members.sort_unstable();
     let mut kept: Vec<usize> = Vec::new();

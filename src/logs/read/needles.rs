@@ -108,7 +108,10 @@ fn next_anchored(text: &[u8], anchor: &memmem::Finder<'_>, tails: &[Vec<u8>]) ->
     let length = anchor.needle().len();
     anchor.find_iter(text).find(|&at| {
         let tail = text.get(at.saturating_add(length)..).unwrap_or_default();
-        tails.iter().any(|wanted| tail.starts_with(wanted))
+        // Byte by byte: a call of memcmp for three bytes, ten million times, is a tenth of a run.
+        tails.iter().any(|wanted| {
+            tail.len() >= wanted.len() && tail.iter().zip(wanted).all(|(byte, want)| byte == want)
+        })
     })
 }
 

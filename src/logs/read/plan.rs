@@ -20,8 +20,8 @@ use crate::logs::detect::{FormatId, FormatSet, Holding, Survey};
 use crate::logs::firewall;
 use crate::logs::line::Columns;
 use crate::logs::mail;
-use crate::logs::read::recipe::{Recipe, Routing, Searches, Wanted, Wrapped, zone_of};
-use crate::logs::read::scan::{clean, time_of_line};
+use crate::logs::read::lines::{clean, time_of_line};
+use crate::logs::read::recipe::{Recipe, Routing, Scope, Searches, Wanted, Wrapped, zone_of};
 use crate::logs::read::stream::Stream;
 use crate::logs::read::{LONGEST_LINE, LogInput, ReadOptions};
 use crate::logs::source::{self, Compression, MAGIC_BYTES, STDIN, Utf16, open_text};
@@ -39,6 +39,9 @@ const MOST_SAMPLES: u64 = 512;
 
 /// Bytes read for one of them.
 const SAMPLE: usize = 4096;
+
+/// A file up to this size is searched for the patterns of all formats.
+const SMALL: u64 = 8 << 20;
 
 /// Bytes of the text by which copies are suspected.
 pub(super) const PRINT: usize = 256;
@@ -242,12 +245,17 @@ fn finish(
     if formats.is_empty() && !is_empty {
         return unrecognised(&look);
     }
+    // Of a large file enough is surveyed to know its formats; of a small one, or of a stream whose
+    // middle cannot be looked at beforehand, a search for all formats costs little.
+    let large = matches!(look.way, Way::Blocks { size, .. } if size > SMALL);
+    let narrow = large || header.is_some() || routing == Routing::Forced;
+    let scope = if narrow { Scope::Seen } else { Scope::All };
     let wrapped = if wrapping.is_some() { Wrapped::Yes } else { Wrapped::No };
     let recipe = Recipe {
         formats,
         routing,
         wrapping,
-        search: searches.get(formats, wrapped, options),
+        search: searches.get(formats, scope, wrapped, options),
         header: header.clone(),
         header_start,
         zone: zone_of(input.settings.zone),

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::logs::clock::Zone;
-use crate::logs::detect::{FormatSet, Header};
+use crate::logs::detect::{FormatId, FormatSet, Header};
+use crate::logs::line::Columns;
 use crate::logs::read::needles::Search;
 use crate::logs::read::{ReadOptions, Selection};
 use crate::logs::wrapping::Wrapping;
@@ -71,6 +72,17 @@ pub(super) struct Recipe {
     pub(super) kept_rejects: usize,
 }
 
+impl Recipe {
+    /// The columns for a format: those of the header in force, if it is that format's header.
+    pub(super) fn columns_for<'a>(&self, id: FormatId, in_force: &'a Columns) -> &'a Columns {
+        static NONE: Columns = Columns::NONE;
+        match &self.header {
+            Some((header, _)) if *header == id => in_force,
+            _ => &NONE,
+        }
+    }
+}
+
 /// The policy's zone as the clock takes it.
 pub(super) fn zone_of(zone: Option<policy::Zone>) -> Zone {
     match zone {
@@ -80,9 +92,14 @@ pub(super) fn zone_of(zone: Option<policy::Zone>) -> Zone {
     }
 }
 
-/// The searches of a run: inputs that hold the same formats share one.
-#[derive(Debug, Default)]
-pub(super) struct Searches(HashMap<(FormatSet, Wrapped), Arc<Search>>);
+/// What a file's lines are searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Scope {
+    /// The patterns of the formats that were seen in it.
+    Seen,
+    /// Also those of all others that are routed line by line: a stray line of another product.
+    All,
+}
 
 /// Whether the lines stand inside JSON or CSV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,30 +108,39 @@ pub(super) enum Wrapped {
     Yes,
 }
 
+/// The searches of a run: inputs that hold the same formats share one.
+#[derive(Debug, Default)]
+pub(super) struct Searches(HashMap<(FormatSet, Scope, Wrapped), Arc<Search>>);
+
 impl Searches {
     pub(super) fn get(
         &mut self,
-        formats: FormatSet,
+        seen: FormatSet,
+        scope: Scope,
         wrapped: Wrapped,
         options: &ReadOptions<'_>,
     ) -> Arc<Search> {
-        let build = || Arc::new(build_search(formats, wrapped, &options.selection));
-        Arc::clone(self.0.entry((formats, wrapped)).or_insert_with(build))
+        let build = || Arc::new(build_search(seen, scope, wrapped, &options.selection));
+        Arc::clone(self.0.entry((seen, scope, wrapped)).or_insert_with(build))
     }
 }
 
-fn build_search(formats: FormatSet, wrapped: Wrapped, selection: &Selection) -> Search {
+fn build_search(seen: FormatSet, scope: Scope, wrapped: Wrapped, selection: &Selection) -> Search {
     let Selection::Ports(ports) = selection else { return Search::every_line() };
+    let searched = if scope == Scope::All { FormatSet::all() } else { seen };
     let mut needles = Vec::new();
-    for (_, format) in formats.mail() {
+    for (index, format) in searched.mail() {
+        let is_seen = seen.contains(FormatId::Mail(index));
         // In JSON the tag may stand in a field of its own, without what follows it in a mark.
-        if format.marks().is_empty() || wrapped == Wrapped::Yes {
+        if is_seen && (format.marks().is_empty() || wrapped == Wrapped::Yes) {
             return Search::every_line();
         }
         needles.extend(format.marks().iter().map(|mark| mark.to_vec()));
     }
-    for (_, format) in formats.firewall() {
-        needles.extend(ports.iter().flat_map(|port| format.needles(*port)));
+    for (index, format) in searched.firewall() {
+        let is_seen = seen.contains(FormatId::Firewall(index));
+        let of_ports = ports.iter().flat_map(|port| format.needles(*port));
+        needles.extend(of_ports.filter(|needle| is_seen || is_telling(needle)));
     }
     match wrapped {
         Wrapped::No => Search::any_of(needles),
@@ -123,4 +149,11 @@ fn build_search(formats: FormatSet, wrapped: Wrapped, selection: &Selection) -> 
             Search::digits_of(&ports, &needles)
         }
     }
+}
+
+/// Whether a pattern is worth searching for in a file where its format was not seen: a number
+/// between blanks or tabs stands in the date of every line of a day. Formats with such patterns
+/// have header lines, or files of their own.
+fn is_telling(needle: &[u8]) -> bool {
+    needle.iter().any(|byte| !byte.is_ascii_digit() && !byte.is_ascii_whitespace())
 }

@@ -6,23 +6,22 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 use rayon::prelude::*;
 
-use crate::error::{Error, Place};
-use crate::logs::line::Columns;
-use crate::logs::read::block::{self, Range};
+use crate::logs::read::block::Range;
 use crate::logs::read::consume::{Consumer, Scanned, Step};
+use crate::logs::read::jobs::{Context, Gave, Job, JobResult, Work, change_since};
 use crate::logs::read::plan::{Plan, Ready, State, Way};
 use crate::logs::read::recipe::Recipe;
-use crate::logs::read::scan::{Ending, Stretch, Verdicts, scan};
+use crate::logs::read::scan::Ending;
 use crate::logs::read::stream::{Chunk, Stream};
+use crate::logs::read::verdicts::Verdicts;
 use crate::logs::read::{ReadOptions, Sink};
-use crate::logs::source::{self, open_text};
+use crate::logs::source;
 use crate::model::input::{Devices, InputReport};
 
 /// Blocks of work in a round, for each thread: enough that waiting for the last task of a round is
@@ -51,7 +50,8 @@ pub(super) fn read(
 ) -> Vec<InputReport> {
     let mut consumer = Consumer::new(&plans, options, devices, sink);
     let mut rounds = Rounds::new(plans, options);
-    let context = Context { verdicts: Verdicts::new(options.verdicts), progress };
+    let spare = Arc::clone(consumer.spare());
+    let context = Context { verdicts: Verdicts::new(options.verdicts), spare, progress };
     let mut steps = Vec::new();
     loop {
         let jobs = rounds.next_jobs();
@@ -67,12 +67,6 @@ pub(super) fn read(
     consumer.finish()
 }
 
-/// What every job needs.
-struct Context<'a> {
-    verdicts: Verdicts<'a>,
-    progress: &'a (dyn Fn(u64) + Sync),
-}
-
 /// An input that is being read.
 struct Running {
     /// Index into the plans.
@@ -80,7 +74,7 @@ struct Running {
     path: Arc<Path>,
     recipe: Arc<Recipe>,
     rest: Rest,
-    batches: VecDeque<Scanned>,
+    batches: VecDeque<Box<Scanned>>,
     waiting_bytes: usize,
     /// Whether all of it has been scanned.
     scanned: bool,
@@ -231,6 +225,12 @@ impl Budget {
         self.bytes == 0 || self.files == 0 || self.streams == 0
     }
 
+    /// Size of an input's blocks. Most lines of a mail log give a fact, which takes more room than
+    /// the line did: smaller blocks keep the facts of a round in the cache until they are used.
+    fn block_for(&self, recipe: &Recipe) -> usize {
+        if recipe.formats.has_mail() { (self.block / 4).max(1) } else { self.block }
+    }
+
     fn spend(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes.max(1));
     }
@@ -265,7 +265,7 @@ impl Running {
             }
             Err(error) => {
                 self.rest = Rest::Nothing;
-                self.batches.push_back(Scanned::failed(error));
+                self.batches.push_back(Box::new(Scanned::failed(error)));
             }
         }
     }
@@ -275,8 +275,9 @@ impl Running {
     }
 
     fn add_blocks(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
+        let step = budget.block_for(&self.recipe);
         let Rest::Blocks { file, size, next, sparse } = &mut self.rest else { return };
-        let (size, block, sparse) = (*size, budget.block as u64, *sparse);
+        let (size, block, sparse) = (*size, step as u64, *sparse);
         let file = Arc::clone(file);
         let mut at = *next;
         let mut ranges = Vec::new();
@@ -291,7 +292,8 @@ impl Running {
             let end = at.saturating_add(block).min(size);
             if at < end {
                 ranges.push(Range { start: at, end, size });
-                budget.spend((end - at) as usize);
+                // A round holds as many blocks of a mail log as of any other.
+                budget.spend((end - at) as usize * (budget.block / step).max(1));
             }
             at = end;
         }
@@ -309,13 +311,8 @@ impl Running {
 
     /// The pieces of the chunk that was read in the last round, and the next chunk.
     fn add_stream_jobs(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
-        let path_recipe = (Arc::clone(&self.path), Arc::clone(&self.recipe), self.index);
-        let job = |work| Job {
-            index: path_recipe.2,
-            path: Arc::clone(&path_recipe.0),
-            recipe: Arc::clone(&path_recipe.1),
-            work,
-        };
+        let (index, path, recipe) = (self.index, Arc::clone(&self.path), Arc::clone(&self.recipe));
+        let job = |work| Job { index, path: Arc::clone(&path), recipe: Arc::clone(&recipe), work };
         let Rest::Stream { stream, ready, size, told, begun } = &mut self.rest else { return };
         budget.streams = budget.streams.saturating_sub(1);
         let chunk = ready.take();
@@ -329,7 +326,7 @@ impl Running {
         }
         let Some(chunk) = chunk else { return };
         let chunk = Arc::new(chunk);
-        for (piece, part) in pieces(&chunk, budget.block) {
+        for (piece, part) in pieces(&chunk, budget.block_for(&recipe)) {
             budget.spend(piece.len());
             jobs.push(job(Work::Piece { chunk: Arc::clone(&chunk), piece, part }));
         }
@@ -354,7 +351,7 @@ impl Running {
                     self.rest = Rest::Nothing;
                 }
                 self.waiting_bytes += scanned.estimated_bytes();
-                self.batches.push_back(*scanned);
+                self.batches.push_back(scanned);
             }
             Gave::Filled { stream, chunk, told: now, .. } => {
                 let notes = stream.notes().to_vec();
@@ -387,20 +384,6 @@ fn next_data(file: &File, at: u64, size: u64) -> u64 {
     }
 }
 
-/// What happened to a file between the look at it and its reading.
-fn change_since(file: &File, now: u64, size: u64, inode: (u64, u64)) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
-    let same = file.metadata().is_ok_and(|m| (m.dev(), m.ino()) == inode);
-    if !same {
-        return Some(
-            "was replaced by another file while the run was on; that one was read".to_owned(),
-        );
-    }
-    (now > size).then(|| {
-        format!("grew from {size} to {now} bytes while the run was on; read up to its first size")
-    })
-}
-
 /// Cuts the parts of a chunk at line ends into pieces of about the block's size.
 fn pieces(chunk: &Chunk, block: usize) -> Vec<(std::ops::Range<usize>, usize)> {
     let mut pieces = Vec::new();
@@ -408,201 +391,17 @@ fn pieces(chunk: &Chunk, block: usize) -> Vec<(std::ops::Range<usize>, usize)> {
         let mut from = range.start;
         while range.end.saturating_sub(from) > block {
             let window = chunk.bytes.get(from..from + block).unwrap_or_default();
-            let end = match memrchr(b'\n', window) {
-                Some(at) => from + at + 1,
-                None => {
-                    let rest = chunk.bytes.get(from + block..range.end).unwrap_or_default();
-                    match memchr::memchr(b'\n', rest) {
-                        Some(at) => from + block + at + 1,
-                        None => break,
-                    }
-                }
-            };
-            pieces.push((from..end, part));
-            from = end;
+            let beyond = chunk.bytes.get(from + block..range.end).unwrap_or_default();
+            let line_end = memrchr(b'\n', window)
+                .map(|at| from + at)
+                .or_else(|| memchr(b'\n', beyond).map(|at| from + block + at));
+            let Some(line_end) = line_end else { break };
+            pieces.push((from..line_end + 1, part));
+            from = line_end + 1;
         }
         if from < range.end || chunk.bytes.is_empty() {
             pieces.push((from..range.end, part));
         }
     }
     pieces
-}
-
-/// A piece of work for one thread.
-struct Job {
-    index: usize,
-    path: Arc<Path>,
-    recipe: Arc<Recipe>,
-    work: Work,
-}
-
-enum Work {
-    SmallFile {
-        size: u64,
-        inode: (u64, u64),
-    },
-    Block {
-        file: Arc<File>,
-        range: Range,
-    },
-    /// A hole that was skipped: only noted.
-    Hole {
-        bytes: u64,
-    },
-    Fill {
-        stream: Option<Box<Stream>>,
-        told: u64,
-        size: u64,
-        chunk: usize,
-    },
-    Piece {
-        chunk: Arc<Chunk>,
-        piece: std::ops::Range<usize>,
-        part: usize,
-    },
-}
-
-struct JobResult {
-    index: usize,
-    gave: Gave,
-}
-
-enum Gave {
-    Scanned(Box<Scanned>),
-    Filled { stream: Box<Stream>, chunk: Box<Chunk>, told: u64 },
-}
-
-impl Job {
-    /// Runs the job. A fault inside a parser costs the input, never the run.
-    fn run(self, context: &Context<'_>) -> JobResult {
-        let (index, path) = (self.index, Arc::clone(&self.path));
-        let gave = catch_unwind(AssertUnwindSafe(|| self.work(context))).unwrap_or_else(|_| {
-            let message = "internal error while its lines were read; please report it";
-            failed(Error::input(&path, Place::Whole, message))
-        });
-        JobResult { index, gave }
-    }
-
-    fn work(self, context: &Context<'_>) -> Gave {
-        let Self { path, recipe, work, .. } = self;
-        match work {
-            Work::SmallFile { size, inode } => match source::open(&path) {
-                Ok(opened) => {
-                    let range = Range { start: 0, end: size, size };
-                    let mut scanned = scan_block(&path, &opened.file, range, &recipe, context);
-                    scanned.notes.extend(change_since(&opened.file, opened.size, size, inode));
-                    Gave::Scanned(Box::new(scanned))
-                }
-                Err(error) => failed(error),
-            },
-            Work::Block { file, range } => {
-                Gave::Scanned(Box::new(scan_block(&path, &file, range, &recipe, context)))
-            }
-            Work::Hole { bytes } => {
-                (context.progress)(bytes);
-                Gave::Scanned(Box::new(Scanned { nul_bytes: bytes, bytes, ..Scanned::default() }))
-            }
-            Work::Fill { stream, told, size, chunk } => {
-                let stream = match stream {
-                    Some(stream) => Ok(stream),
-                    None => {
-                        open_text(&path).map(|text| Box::new(Stream::new(text, Vec::new(), None)))
-                    }
-                };
-                match stream {
-                    Ok(mut stream) => {
-                        let chunk = stream.fill(chunk, &recipe);
-                        let ended = chunk.ending != Ending::Continues;
-                        let now = if ended { size.max(told) } else { stream.bytes_taken() };
-                        (context.progress)(now.saturating_sub(told));
-                        Gave::Filled { stream, chunk: Box::new(chunk), told: now }
-                    }
-                    Err(error) => failed(error),
-                }
-            }
-            Work::Piece { chunk, piece, part } => {
-                Gave::Scanned(Box::new(scan_piece(&path, &chunk, piece, part, &recipe, context)))
-            }
-        }
-    }
-}
-
-fn failed(error: Error) -> Gave {
-    Gave::Scanned(Box::new(Scanned::failed(error)))
-}
-
-thread_local! {
-    /// The block that a thread has in memory: allocated once, because fresh memory costs as much
-    /// as reading into it.
-    static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-fn scan_block(
-    path: &Path,
-    file: &File,
-    range: Range,
-    recipe: &Recipe,
-    context: &Context<'_>,
-) -> Scanned {
-    let mut buffer = BUFFER.take();
-    let loaded = block::load(file, range, &mut buffer);
-    (context.progress)(range.end - range.start);
-    let scanned = match loaded {
-        Err(error) => {
-            Scanned::failed(Error::input(path, Place::Byte(range.start), error.to_string()))
-        }
-        Ok(loaded) => {
-            let text = buffer.get(loaded.text.clone()).unwrap_or_default();
-            let stretch = Stretch {
-                text,
-                offset: loaded.offset,
-                ending: loaded.ending,
-                long_line: loaded.long_line,
-                columns: &Columns::NONE,
-            };
-            let shrank = loaded.shrank_to.map(|to| {
-                let message = format!("shrank from {} to {to} bytes while it was read", range.size);
-                Error::input(path, Place::Byte(to), message)
-            });
-            Scanned {
-                batch: scan(recipe, &context.verdicts, &stretch),
-                bytes: range.end - range.start,
-                nul_bytes: loaded.nul_bytes,
-                error: shrank,
-                notes: Vec::new(),
-            }
-        }
-    };
-    BUFFER.set(buffer);
-    scanned
-}
-
-fn scan_piece(
-    path: &Path,
-    chunk: &Chunk,
-    piece: std::ops::Range<usize>,
-    part: usize,
-    recipe: &Recipe,
-    context: &Context<'_>,
-) -> Scanned {
-    let last = piece.end == chunk.bytes.len();
-    let none = Columns::NONE;
-    let stretch = Stretch {
-        text: chunk.bytes.get(piece.clone()).unwrap_or_default(),
-        offset: chunk.offset.saturating_add(piece.start as u64),
-        ending: if last { chunk.ending } else { Ending::Continues },
-        long_line: chunk.long_line.filter(|_| last),
-        columns: chunk.parts.get(part).map_or(&none, |(_, columns)| columns),
-    };
-    let batch = scan(recipe, &context.verdicts, &stretch);
-    let end = chunk.offset.saturating_add(chunk.bytes.len() as u64);
-    let error = chunk.error.as_ref().filter(|_| last);
-    let extra = stretch.long_line.map_or(0, |length| length.saturating_sub(piece.len() as u64));
-    Scanned {
-        batch,
-        bytes: piece.len() as u64 + extra,
-        nul_bytes: if last { chunk.nul_bytes } else { 0 },
-        error: error.map(|error| Error::input(path, Place::Byte(end), error.as_str())),
-        notes: Vec::new(),
-    }
 }

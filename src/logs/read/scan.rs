@@ -5,25 +5,21 @@
 //! Every byte is looked at twice, by two loops of the `memchr` crate: once for the needles, once
 //! for line ends. Only a line that a needle stands in is cut out and parsed.
 
-use std::collections::BTreeMap;
+use memchr::{memchr, memchr_iter, memrchr};
 
-use memchr::{memchr, memchr_iter, memmem, memrchr};
-
-use crate::logs::clock::{Clock, Guesses, LogTime};
+use crate::logs::clock::{Clock, Guesses};
 use crate::logs::detect::{FormatId, Recognised};
 use crate::logs::envelope;
 use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord};
 use crate::logs::read::LONGEST_LINE;
+use crate::logs::read::lines::{clean, open_unwrapped, time_of_line};
 use crate::logs::read::recipe::{Recipe, Routing, Wanted};
-use crate::model::flow::{Action, Flow};
+use crate::logs::read::verdicts::Verdicts;
+use crate::model::flow::Flow;
 use crate::model::input::{RejectedLine, Span};
 use crate::model::time::Timestamp;
-
-/// A run of this many NULs or more is a hole that a truncation or a crash left; what stands after
-/// it is a line of its own. Shorter runs are damage inside a line.
-pub(super) const HOLE: [u8; 8] = [0; 8];
 
 /// A stretch without a line end of this length may be part of a line that is too long.
 const SUSPICIOUS: usize = LONGEST_LINE / 2;
@@ -98,14 +94,19 @@ pub(super) struct EndTime {
     pub(super) server: Option<Box<[u8]>>,
 }
 
-/// Scans a stretch.
-pub(super) fn scan(recipe: &Recipe, verdicts: &Verdicts<'_>, stretch: &Stretch<'_>) -> Batch {
+/// Scans a stretch; `facts` is empty and lends its memory.
+pub(super) fn scan(
+    recipe: &Recipe,
+    verdicts: &Verdicts<'_>,
+    stretch: &Stretch<'_>,
+    facts: FactBatch,
+) -> Batch {
     let mut scan = Scan {
         recipe,
         verdicts,
         clock: Clock::new(recipe.zone, recipe.reference),
         stretch,
-        batch: Batch::default(),
+        batch: Batch { facts, ..Batch::default() },
         flows: Vec::new(),
         mails: Vec::new(),
         scratch: Vec::new(),
@@ -260,10 +261,7 @@ impl<'t> Scan<'t, '_> {
         if let Some(wrapping) = &self.recipe.wrapping {
             let mut scratch = std::mem::take(&mut self.scratch);
             let end = wrapping.unwrap(raw, &mut scratch).map(|inner| {
-                let mut line = envelope::open(inner.text);
-                line.time = line.time.or(inner.time);
-                line.host = line.host.or(inner.host);
-                self.read_opened(&line, &mut Vec::new(), &mut Vec::new())
+                self.read_opened(&open_unwrapped(&inner), &mut Vec::new(), &mut Vec::new())
             });
             self.scratch = scratch;
             if let Some(end) = end {
@@ -309,10 +307,7 @@ impl<'t> Scan<'t, '_> {
     }
 
     fn columns(&self, id: FormatId) -> &'t Columns {
-        match &self.recipe.header {
-            Some((header, _)) if *header == id => self.stretch.columns,
-            _ => NO_COLUMNS,
-        }
+        self.recipe.columns_for(id, self.stretch.columns)
     }
 
     /// The formats that read a line: the first of the file's that recognises it, else the first of
@@ -419,8 +414,6 @@ impl<'t> Scan<'t, '_> {
     }
 }
 
-static NO_COLUMNS: &Columns = &Columns::NONE;
-
 /// The formats that read a line.
 struct Route {
     firewall: Option<(u8, &'static dyn FirewallFormat)>,
@@ -475,101 +468,4 @@ fn extend(span: &mut Option<Span>, time: Option<Timestamp>) {
         let point = Span { first: time, last: time };
         *span = Some(span.map_or(point, |known| known.union(point)));
     }
-}
-
-/// A line without its carriage return, without a few NULs at its end, and without what stands
-/// before a hole in it.
-pub(super) fn clean(raw: &[u8]) -> &[u8] {
-    let line = raw.strip_suffix(b"\r").unwrap_or(raw);
-    if memchr(0, line).is_none() {
-        return line;
-    }
-    let line = match memmem::rfind(line, &HOLE) {
-        Some(at) => line.get(at + HOLE.len()..).unwrap_or_default(),
-        None => line,
-    };
-    let start = line.iter().take_while(|b| **b == 0).count();
-    let line = line.get(start..).unwrap_or_default();
-    let end = line.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
-    let line = line.get(..end).unwrap_or_default();
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// The time of a line, and the mail server that wrote it.
-pub(super) struct Timed<'a> {
-    pub(super) time: LogTime,
-    pub(super) is_mail: bool,
-    pub(super) server: Option<&'a [u8]>,
-}
-
-/// What a line says of its time: the record's own, else the head's.
-pub(super) fn time_of_line<'a>(
-    recipe: &Recipe,
-    columns: &Columns,
-    raw: &'a [u8],
-    scratch: &'a mut Vec<u8>,
-) -> Option<Timed<'a>> {
-    let line = match &recipe.wrapping {
-        Some(wrapping) => {
-            let inner = wrapping.unwrap(raw, scratch)?;
-            let mut line = envelope::open(inner.text);
-            line.time = line.time.or(inner.time);
-            line.host = line.host.or(inner.host);
-            line
-        }
-        None => envelope::open(raw),
-    };
-    let in_force = |id: FormatId| match &recipe.header {
-        Some((header, _)) if *header == id => columns,
-        _ => NO_COLUMNS,
-    };
-    let forced = recipe.routing == Routing::Forced;
-    let mut mails = recipe.formats.mail();
-    if let Some((index, format)) = mails.find(|(_, format)| forced || format.recognises(&line)) {
-        let mut records = Vec::new();
-        format.parse(&line, in_force(FormatId::Mail(index)), &mut records);
-        let first = records.first();
-        let time = first.and_then(|record| record.time).or(line.time)?;
-        let server = first.map_or(line.host, |record| record.server);
-        return Some(Timed { time, is_mail: true, server });
-    }
-    let mut firewalls = recipe.formats.firewall();
-    let (index, format) = firewalls.find(|(_, format)| forced || format.recognises(&line))?;
-    let mut records = Vec::new();
-    format.parse(&line, in_force(FormatId::Firewall(index)), &mut records);
-    let time = records.first().and_then(|record| record.time).or(line.time)?;
-    Some(Timed { time, is_mail: false, server: None })
-}
-
-/// The policy's words in log prefixes, and what they mean.
-#[derive(Debug)]
-pub(super) struct Verdicts<'a>(Vec<(&'a str, Action)>);
-
-impl<'a> Verdicts<'a> {
-    /// Longer words first: of several that a prefix holds, the longest says most.
-    pub(super) fn new(words: &'a BTreeMap<String, Action>) -> Self {
-        let mut sorted: Vec<(&str, Action)> =
-            words.iter().map(|(word, action)| (word.as_str(), *action)).collect();
-        sorted.sort_by_key(|(word, _)| (std::cmp::Reverse(word.len()), *word));
-        Self(sorted)
-    }
-
-    /// The action of a prefix that holds one of the words, not as part of a longer word.
-    fn action(&self, prefix: &[u8]) -> Option<Action> {
-        self.0
-            .iter()
-            .find(|(word, _)| holds_word(prefix, word.as_bytes()))
-            .map(|(_, action)| *action)
-    }
-}
-
-fn holds_word(text: &[u8], word: &[u8]) -> bool {
-    let is_letter =
-        |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-    memmem::find_iter(text, word).any(|at| {
-        let ends_in_letters = word.last().is_some_and(u8::is_ascii_alphanumeric);
-        let starts_in_letters = word.first().is_some_and(u8::is_ascii_alphanumeric);
-        !(starts_in_letters && is_letter(at.checked_sub(1)))
-            && !(ends_in_letters && is_letter(Some(at + word.len())))
-    })
 }

@@ -12,9 +12,10 @@ use memchr::{memchr, memmem, memrchr};
 use crate::logs::detect::Header;
 use crate::logs::line::Columns;
 use crate::logs::read::LONGEST_LINE;
+use crate::logs::read::lines::{HOLE, KEPT_OF_LONG, after_hole};
 use crate::logs::read::plan::header_by;
 use crate::logs::read::recipe::Recipe;
-use crate::logs::read::scan::{Ending, HOLE};
+use crate::logs::read::scan::Ending;
 use crate::logs::source::Text;
 
 /// Bytes at a time when the end of a long line is looked for.
@@ -106,10 +107,10 @@ impl Stream {
         chunk.bytes.reserve(wanted.saturating_sub(have));
         let missing = wanted.saturating_sub(have) as u64;
         let result = (&mut self.text).take(missing).read_to_end(&mut chunk.bytes);
-        self.note_end(result.map(|read| (read as u64) < missing), chunk);
+        Self::note_end(result.map(|read| (read as u64) < missing), chunk);
     }
 
-    fn note_end(&self, ended: io::Result<bool>, chunk: &mut Chunk) {
+    fn note_end(ended: io::Result<bool>, chunk: &mut Chunk) {
         match ended {
             Ok(false) => {}
             Ok(true) => chunk.ending = Ending::Ends,
@@ -123,12 +124,12 @@ impl Stream {
     /// Keeps the beginning of a line that is too long, and reads on to where it ends.
     fn cut_long_line(&mut self, chunk: &mut Chunk) {
         let mut length = chunk.bytes.len() as u64;
-        chunk.bytes.truncate(LONGEST_LINE.saturating_add(1));
+        chunk.bytes.truncate(KEPT_OF_LONG);
         let mut step = Vec::with_capacity(STEP);
         loop {
             step.clear();
             let result = (&mut self.text).take(STEP as u64).read_to_end(&mut step);
-            self.note_end(result.map(|read| read < STEP), chunk);
+            Self::note_end(result.map(|read| read < STEP), chunk);
             let line_end = memchr(b'\n', &step);
             let hole =
                 memmem::find(step.get(..line_end.unwrap_or(step.len())).unwrap_or(&step), &HOLE);
@@ -180,13 +181,15 @@ impl Stream {
     }
 }
 
-/// Forgets what stands before the end of a hole in an unfinished line.
+/// Forgets what stands before the end of a hole in an unfinished line. Where nothing follows the
+/// hole yet its last bytes stay: what is read next may go on with it.
 fn drop_hole(chunk: &mut Chunk) {
-    let Some(at) = memmem::rfind(&chunk.bytes, &HOLE) else { return };
-    // The last bytes of the run stay: the next read may go on with it.
-    chunk.bytes.drain(..at);
-    chunk.offset = chunk.offset.saturating_add(at as u64);
-    chunk.nul_bytes = chunk.nul_bytes.saturating_add(at as u64);
+    let end = after_hole(&chunk.bytes);
+    let kept = if end == chunk.bytes.len() { HOLE.len() } else { 0 };
+    let dropped = end.saturating_sub(kept);
+    chunk.bytes.drain(..dropped);
+    chunk.offset = chunk.offset.saturating_add(dropped as u64);
+    chunk.nul_bytes = chunk.nul_bytes.saturating_add(dropped as u64);
 }
 
 /// Starts of lines that begin like a header line.

@@ -1,6 +1,8 @@
 //! The reader on files: any cutting, any compression, any number of threads gives the same events;
 //! damaged inputs cost only themselves; every line is accounted for.
 
+#![allow(clippy::indexing_slicing, reason = "a test that indexes wrongly fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -27,6 +29,7 @@ impl Sink for Seen {
 
 struct Outcome {
     flows: Vec<String>,
+    sessions: Vec<Finished>,
     reports: Vec<InputReport>,
 }
 
@@ -34,11 +37,17 @@ struct Setup {
     block: usize,
     threads: usize,
     selection: Selection,
+    settings: InputSettings,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { block: BLOCK_SIZE, threads: 2, selection: ports() }
+        Self {
+            block: BLOCK_SIZE,
+            threads: 2,
+            selection: ports(),
+            settings: InputSettings::default(),
+        }
     }
 }
 
@@ -54,7 +63,7 @@ fn read(paths: &[PathBuf], setup: &Setup) -> Outcome {
             path: path.clone(),
             kind: InputKind::Log,
             number: number as u32,
-            settings: InputSettings::default(),
+            settings: setup.settings.clone(),
         })
         .collect();
     let verdicts = BTreeMap::new();
@@ -81,7 +90,7 @@ fn read(paths: &[PathBuf], setup: &Setup) -> Outcome {
             )
         })
         .collect();
-    Outcome { flows, reports }
+    Outcome { flows, sessions: seen.sessions, reports }
 }
 
 fn packet(n: usize, port: u16) -> String {
@@ -164,7 +173,7 @@ fn lines_with_a_wanted_port_become_flows_with_their_line_numbers() {
 #[test]
 fn blocks_and_threads_do_not_matter() {
     let mut content = log(2000).into_bytes();
-    content.extend_from_slice(&[b'x'; 70_000]);
+    content.extend(vec![b'x'; 70_000]);
     content.extend_from_slice(b"\r\n\n");
     content.extend_from_slice(&[0; 9000]);
     content.extend_from_slice(log(300).as_bytes());
@@ -283,7 +292,7 @@ fn inputs_are_read_in_the_order_of_their_first_lines() {
     ];
     for threads in [1, 2, 8] {
         let outcome = read(&paths, &Setup { threads, ..Setup::default() });
-        let order: Vec<&str> = outcome.flows.iter().map(|flow| &flow[..1]).collect();
+        let order: Vec<&str> = outcome.flows.iter().filter_map(|flow| flow.get(..1)).collect();
         assert_eq!(order, ["1", "2", "0"]);
     }
 }
@@ -295,4 +304,213 @@ fn what_nobody_recognises_is_named() {
     let missing = read(&[PathBuf::from("/nonexistent/x.log")], &Setup::default());
     let Status::Unreadable(error) = &missing.reports[0].status else { panic!() };
     assert_eq!(error.to_string(), "/nonexistent/x.log: no longer exists, or never did");
+}
+
+/// Sessions of one client each, as Postfix logs them.
+fn mail(sessions: std::ops::Range<usize>) -> String {
+    let mut log = String::new();
+    for n in sessions {
+        let head = format!(
+            "Nov  2 {:02}:{:02}:{:02} mx1 postfix/smtpd[{}]:",
+            n / 3600,
+            n / 60 % 60,
+            n % 60,
+            100 + n
+        );
+        let peer = format!("unknown[198.51.100.{}]", n % 250 + 1);
+        let noise = "Nov  2 10:00:00 mx1 sshd[9]: Connection closed";
+        let bye = "ehlo=1 quit=1 commands=2";
+        log += &[&head, " connect from ", &peer, "\n", noise, "\n"].concat();
+        log += &[&head, " disconnect from ", &peer, " ", bye, "\n"].concat();
+    }
+    log
+}
+
+#[test]
+fn a_session_may_go_on_in_the_next_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = mail(0..600);
+    let cut = text.lines().take(901).map(|line| line.len() + 1).sum::<usize>();
+    // The older part has the later name.
+    let paths = [
+        write(folder.path(), "mail.log", &text.as_bytes()[cut..]),
+        write(folder.path(), "mail.log.1.gz", &gzip(&text.as_bytes()[..cut])),
+    ];
+    let whole = read(&[write(folder.path(), "whole.log", text.as_bytes())], &Setup::default());
+    for (block, threads) in [(1000, 1), (4096, 8), (BLOCK_SIZE, 2)] {
+        let outcome = read(&paths, &Setup { block, threads, ..Setup::default() });
+        assert_eq!(outcome.sessions.len(), 600, "{block}");
+        assert_eq!(whole.sessions.len(), 600);
+        for (one, other) in outcome.sessions.iter().zip(&whole.sessions) {
+            assert_eq!(one.session.client, other.session.client);
+            assert_eq!(one.session.helo, crate::model::session::Helo::Accepted);
+        }
+        assert_eq!(outcome.reports[1].tally.events + outcome.reports[0].tally.events, 1200);
+        assert_eq!(outcome.reports[0].servers.keys().map(|k| &**k).collect::<Vec<_>>(), ["mx1"]);
+    }
+}
+
+#[test]
+fn wrapped_lines_are_read_as_if_they_stood_bare() {
+    let text = log(64);
+    let bare = read_content(text.as_bytes(), &Setup::default());
+    let quoted = |line: &str| serde_json::to_string(line).unwrap();
+    let wrap = |before: &str, line: &str, after: &str| [before, &quoted(line), after].concat();
+    let docker: Vec<String> = text
+        .lines()
+        .map(|line| wrap("{\"log\":", &[line, "\n"].concat(), ",\"stream\":\"stdout\"}\n"))
+        .collect();
+    let nested: Vec<String> = text
+        .lines()
+        .map(|line| wrap("{\"event\":{\"original\":", line, "},\"message\":\"-\"}\n"))
+        .collect();
+    let row = |line: &str| ["1,\"", &line.replace('"', "\"\""), "\"\n"].concat();
+    let rows: Vec<String> = text.lines().map(row).collect();
+    let csv = "_time,_raw\n".to_owned() + &rows.concat();
+    for (name, wrapped) in [("docker", docker.concat()), ("nested", nested.concat())] {
+        for block in [100, BLOCK_SIZE] {
+            let outcome = read_content(wrapped.as_bytes(), &Setup { block, ..Setup::default() });
+            assert_eq!(outcome.flows, bare.flows, "{name}");
+        }
+    }
+    let rows = read_content(csv.as_bytes(), &Setup::default());
+    assert_eq!(rows.flows.len(), bare.flows.len());
+    assert_eq!(rows.reports[0].tally.lines, 65);
+}
+
+#[test]
+fn a_journal_export_gives_sessions() {
+    let line = |message: &str, micros: u64| {
+        format!(
+            "{{\"__REALTIME_TIMESTAMP\":\"{micros}\",\"_HOSTNAME\":\"mx1\",\
+             \"SYSLOG_IDENTIFIER\":\"postfix/smtpd\",\"_PID\":\"7\",\"MESSAGE\":\"{message}\"}}\n"
+        )
+    };
+    let journal = line("connect from unknown[198.51.100.7]", 1_793_613_600_000_000)
+        + &line(
+            "disconnect from unknown[198.51.100.7] ehlo=1 quit=1 commands=2",
+            1_793_613_601_000_000,
+        );
+    let outcome = read_content(journal.as_bytes(), &Setup::default());
+    assert_eq!(outcome.sessions.len(), 1);
+    let session = &outcome.sessions[0].session;
+    assert_eq!(&*session.server, "mx1");
+    assert_eq!(session.start.unwrap().to_string(), "2026-11-02T10:00:00Z");
+}
+
+#[test]
+fn a_stray_line_of_another_product_is_found() {
+    let mut text = log(3000);
+    let middle = text.lines().take(1500).map(|line| line.len() + 1).sum();
+    text.insert_str(
+        middle,
+        "Nov  2 10:00:00 asa1 %ASA-6-302013: Built inbound TCP connection 7 for \
+         outside:198.51.100.9/40001 (198.51.100.9/40001) to inside:203.0.113.25/25 \
+         (203.0.113.25/25)\n",
+    );
+    for content in [text.clone().into_bytes(), zstd(text.as_bytes())] {
+        let outcome = read_content(&content, &Setup::default());
+        assert_eq!(outcome.flows.iter().filter(|flow| flow.contains("asa1")).count(), 1);
+        assert_eq!(outcome.flows.len(), 751);
+        assert_eq!(outcome.reports[0].formats.get("cisco_asa"), Some(&1));
+    }
+}
+
+#[test]
+fn holes_cost_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse.log");
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(log(8).as_bytes()).unwrap();
+    let end = 200 << 30;
+    file.set_len(end).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, log(8).as_bytes(), end - 1_000_000).unwrap();
+    drop(file);
+    let outcome = read(&[path], &Setup::default());
+    assert_eq!(outcome.flows.len(), 4);
+    let report = &outcome.reports[0];
+    assert_eq!((report.tally.lines, report.tally.bytes), (16, end));
+    assert!(report.notes[0].ends_with(" NUL bytes skipped"), "{:?}", report.notes);
+}
+
+#[test]
+fn columns_are_those_of_the_header_above() {
+    let mut text = String::from("#Version: 1.5\n#Software: Microsoft Windows Firewall\n");
+    for turn in 0..50 {
+        let fields = [
+            "action protocol src-ip dst-ip src-port dst-port size tcpflags",
+            "action protocol dst-ip src-ip dst-port src-port size tcpflags",
+        ];
+        text += &["#Fields: date time ", fields[turn % 2], "\n"].concat();
+        let row = [
+            "ALLOW TCP 198.51.100.7 203.0.113.25 40001 25 60 S",
+            "ALLOW TCP 203.0.113.25 198.51.100.7 25 40001 60 S",
+        ];
+        let time = format!("2026-11-02 10:00:{turn:02} ");
+        text += &[
+            &time,
+            row[turn % 2],
+            "
+",
+        ]
+        .concat();
+    }
+    for (block, threads) in [(64, 2), (1000, 8), (BLOCK_SIZE, 1)] {
+        let outcome = read_content(text.as_bytes(), &Setup { block, threads, ..Setup::default() });
+        assert_eq!(outcome.flows.len(), 50, "{block}");
+        assert!(
+            outcome.flows.iter().all(|flow| flow.contains("198.51.100.7") && flow.ends_with(" 25"))
+        );
+    }
+}
+
+#[test]
+fn a_forced_format_rejects_what_it_cannot_read() {
+    let settings = InputSettings { format: Some("netfilter".into()), ..InputSettings::default() };
+    let setup = Setup { settings, selection: Selection::Everything, ..Setup::default() };
+    let line = packet(1, 25).replace("SPT=40001", "SPT=x");
+    let outcome = read_content((line + "\n").as_bytes(), &setup);
+    let report = &outcome.reports[0];
+    assert_eq!((report.tally.rejected, report.tally.events), (1, 0));
+    let reject = &report.rejects[0];
+    assert_eq!((reject.line, reject.format, reject.field), (1, "netfilter", "SPT"));
+}
+
+#[test]
+fn a_bomb_is_given_up() {
+    let outcome = read_content(&gzip(&vec![b'\n'; 80 << 20]), &Setup::default());
+    let status = format!("{:?}", outcome.reports[0].status);
+    assert!(
+        status.contains("over 200:1 after 64 MiB") || status.contains("Unrecognised"),
+        "{status}"
+    );
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
+
+    #[test]
+    fn every_line_of_any_bytes_is_accounted_for(
+        pieces in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+                proptest::strategy::Just(log(5).into_bytes()),
+                proptest::strategy::Just(vec![0; 20]),
+                proptest::strategy::Just(b"\r\n\n".to_vec()),
+                proptest::strategy::Just(vec![b'y'; 66_000]),
+            ],
+            0..20,
+        ),
+        block in 16usize..5000,
+    ) {
+        let mut content = log(4).into_bytes();
+        content.extend(pieces.concat());
+        let whole = read_content(&content, &Setup::default());
+        let cut = read_content(&content, &Setup { block, threads: 3, ..Setup::default() });
+        proptest::prop_assert_eq!(&whole.flows, &cut.flows);
+        proptest::prop_assert_eq!(whole.reports[0].tally, cut.reports[0].tally);
+        let stream = read_content(&gzip(&content), &Setup { block, ..Setup::default() });
+        proptest::prop_assert_eq!(&whole.flows, &stream.flows);
+        proptest::prop_assert_eq!(whole.reports[0].tally.rejected, stream.reports[0].tally.rejected);
+    }
 }
