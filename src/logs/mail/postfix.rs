@@ -134,23 +134,19 @@ struct Peer {
 /// Reads `name[address]` or `name[address]:port` (smtpd; the name is one that DNS allows, so it
 /// holds no bracket) or `[address]:port` (postscreen); gives what follows.
 fn take_peer(text: &[u8]) -> Option<(Peer, &[u8])> {
-    let open = memchr::memchr(b'[', text.get(..260).unwrap_or(text))?;
-    let name = text.get(..open)?;
-    if name.iter().any(|b| !(b.is_ascii_alphanumeric() || b"._-".contains(b) || *b >= 0x80)) {
-        return None;
-    }
-    let inner = text.get(open.checked_add(1)?..)?;
-    let close = memchr::memchr(b']', inner.get(..64).unwrap_or(inner))?;
-    let address = inner.get(..close)?;
+    let name = run_length(text, LONGEST_NAME, NAME);
+    let inner = text.get(name..)?.strip_prefix(b"[")?;
+    let length = run_length(inner, LONGEST_ADDRESS, ADDRESS);
+    let address = inner.get(..length)?;
+    let mut rest = inner.get(length..)?.strip_prefix(b"]")?;
     let address = address.strip_prefix(b"IPv6:").unwrap_or(address);
-    let mut rest = inner.get(close.checked_add(1)?..)?;
     let ip = match address {
         b"unknown" => None,
         _ => Some(parse_ip(address)?),
     };
     let mut port = None;
     if let Some(after) = rest.strip_prefix(b":") {
-        let digits = after.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
+        let digits = run_length(after, 6, DIGIT);
         if digits > 0 {
             port = parse_port(after.get(..digits)?);
             rest = after.get(digits..)?;
@@ -162,10 +158,58 @@ fn take_peer(text: &[u8]) -> Option<(Peer, &[u8])> {
 /// A queue id at the start of a text, and what follows `ID: `: hex digits, or with
 /// `enable_long_queue_ids` letters without vowels and digits.
 fn take_queue_id(text: &[u8]) -> Option<(u64, &[u8])> {
-    let length = text.iter().take(32).take_while(|b| b.is_ascii_alphanumeric()).count();
+    let length = run_length(text, 32, ALPHANUMERIC);
     let id = text.get(..length).filter(|id| id.len() >= 5)?;
     let rest = text.get(length..)?.strip_prefix(b": ")?;
-    id.iter().all(|b| b.is_ascii_digit() || b.is_ascii_alphabetic()).then(|| (key(&[id]), rest))
+    Some((key(&[id]), rest))
+}
+
+/// Longest reverse name that DNS allows, and a little more.
+const LONGEST_NAME: usize = 260;
+
+/// Longest text between the brackets.
+const LONGEST_ADDRESS: usize = 64;
+
+/// Classes of bytes, as bits of [`CLASSES`].
+const DIGIT: u8 = 1;
+const ALPHANUMERIC: u8 = 2;
+const NAME: u8 = 4;
+const ADDRESS: u8 = 8;
+const WORDS: u8 = 16;
+
+/// Every byte's classes: looked up once a byte, where several tests would cost as many.
+static CLASSES: [u8; 256] = classes();
+
+#[allow(clippy::indexing_slicing, reason = "the index is at most 255, and this runs when built")]
+const fn classes() -> [u8; 256] {
+    let mut table = [0u8; 256];
+    let mut at = 0usize;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_digit() {
+            table[at] |= DIGIT;
+        }
+        if byte.is_ascii_alphanumeric() {
+            table[at] |= ALPHANUMERIC | NAME | ADDRESS | WORDS;
+        }
+        if matches!(byte, b'.' | b'-' | b'_') || byte >= 0x80 {
+            table[at] |= NAME;
+        }
+        if matches!(byte, b'.' | b':' | b'%' | b'-' | b'_') {
+            table[at] |= ADDRESS;
+        }
+        if matches!(byte, b' ' | b':' | b'.' | b'-') {
+            table[at] |= WORDS;
+        }
+        at += 1;
+    }
+    table
+}
+
+/// How many bytes at the start of the text are of a class, at most `most`.
+fn run_length(text: &[u8], most: usize, class: u8) -> usize {
+    let of_class = |byte: &&u8| CLASSES.get(usize::from(**byte)).is_some_and(|c| c & class != 0);
+    text.iter().take(most).take_while(of_class).count()
 }
 
 /// The HELO name at the end of a line: `helo=<NAME>`. Postfix writes it behind all envelope
@@ -173,13 +217,25 @@ fn take_queue_id(text: &[u8]) -> Option<(u64, &[u8])> {
 /// Some of nothing: the field is there and empty, or the line ends without it.
 fn helo_name(text: &[u8]) -> Option<&[u8]> {
     const FIELD: &[u8] = b" helo=<";
-    let Some(at) = memchr::memmem::rfind(text, FIELD) else {
+    let Some(at) = rfind_field(text, FIELD) else {
         let protocol = [b" proto=SMTP".as_slice(), b" proto=ESMTP"];
         return protocol.iter().any(|end| text.ends_with(end)).then_some(b"");
     };
     let value = text.get(at.checked_add(FIELD.len())?..)?;
     let end = memchr::memchr(b'>', value)?;
     value.get(..end)
+}
+
+/// The last place of a field whose last byte is `<`: found by that byte, which is rare.
+fn rfind_field(text: &[u8], field: &[u8]) -> Option<usize> {
+    let mut end = text.len();
+    while let Some(at) = memchr::memrchr(b'<', text.get(..end)?) {
+        if text.get(..=at)?.ends_with(field) {
+            return at.checked_add(1)?.checked_sub(field.len());
+        }
+        end = at;
+    }
+    None
 }
 
 #[cfg(test)]

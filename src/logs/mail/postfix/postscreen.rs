@@ -4,10 +4,13 @@
 //! postscreen prints both ends of a connection. One that passes is handed over to smtpd; one that
 //! stays is answered by postscreen's own engine, which logs no accepted HELO.
 
-use super::{Peer, helo_name, take_peer};
+use super::{Peer, WORDS, helo_name, run_length, take_peer};
 use crate::logs::fields;
 use crate::logs::line::Line;
 use crate::logs::mail::{Answer, End, Fact, MailRecord, Subject, Weight, key};
+
+/// Longest text of postscreen's own before a client.
+const LONGEST_WORDS: usize = 100;
 
 /// Reads a line of postscreen.
 pub(super) fn parse<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
@@ -65,10 +68,9 @@ fn helo(answer: Answer, weight: Weight, name: Option<&[u8]>) -> Fact<&[u8]> {
 /// postscreen's own words (capitals, numbers), the client `[address]:port`, and what follows. A
 /// bracket of a client's text cannot come first: all such text stands behind the client.
 fn split_client(body: &[u8]) -> Option<(&[u8], Peer, &[u8])> {
-    let open = memchr::memchr(b'[', body)?;
+    let open = run_length(body, LONGEST_WORDS, WORDS);
     let words = body.get(..open)?;
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b" :.-".contains(b);
-    if !words.iter().all(plain) || words.starts_with(b"warning") {
+    if words.starts_with(b"warning") {
         return None;
     }
     let (peer, rest) = take_peer(body.get(open..)?)?;

@@ -6,10 +6,11 @@
 //! such groups tells of a delivery, but not to whom.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 
-use super::{helo_name, take_queue_id};
+use super::{helo_name, rfind_field, take_queue_id};
 use crate::logs::fields;
 use crate::logs::line::Line;
 use crate::logs::mail::{Answer, Fact, MailRecord, Subject, Weight, key};
@@ -106,12 +107,16 @@ enum Relay<'a> {
     Unclear,
 }
 
+/// What begins the server's own fields.
+const START: &[u8] = b", relay=";
+
+static FIND_START: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(START));
+
 /// Looks for the group `, relay=R, [conn_use=N, ]delay=..., delays=..., dsn=..., status=S (`.
 fn find_relay(text: &[u8]) -> Relay<'_> {
-    const START: &[u8] = b", relay=";
     let mut found = Relay::None;
     let mut from = 0usize;
-    while let Some(offset) = text.get(from..).and_then(|rest| memmem::find(rest, START)) {
+    while let Some(offset) = text.get(from..).and_then(|rest| FIND_START.find(rest)) {
         let at = from.saturating_add(offset);
         let after = at.saturating_add(START.len());
         if let Some(fields) = text.get(after..).and_then(|rest| read_fields(rest, text, at)) {
@@ -165,7 +170,7 @@ fn hop_address(relay: &[u8]) -> Option<IpAddr> {
 /// second. A recipient without a domain has none.
 fn recipient_domain(recipients: &[u8]) -> &[u8] {
     let address = recipients.strip_suffix(b">").unwrap_or(recipients);
-    let given = match memmem::rfind(address, b">, orig_to=<") {
+    let given = match rfind_field(address, b">, orig_to=<") {
         Some(at) => address.get(at..).unwrap_or_default(),
         None => address,
     };

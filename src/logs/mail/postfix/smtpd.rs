@@ -248,10 +248,14 @@ fn read_counters(text: &[u8]) -> Option<(End, Summary)> {
     counted.then_some((end, summary))
 }
 
-/// Splits at the first occurrence of a separator.
+/// Splits at the first occurrence of a separator of a few bytes. Its places are found by its first
+/// byte: they are near the start, and building a searcher would cost more than the search.
 fn split_at<'t>(text: &'t [u8], separator: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
-    let at = memmem::find(text, separator)?;
-    Some((text.get(..at)?, text.get(at.checked_add(separator.len())?..)?))
+    let first = *separator.first()?;
+    memchr::memchr_iter(first, text).find_map(|at| {
+        let rest = text.get(at..)?.strip_prefix(separator)?;
+        Some((text.get(..at)?, rest))
+    })
 }
 
 /// Whether this is one of smtpd's action words.

@@ -6,6 +6,7 @@
 //! bounded: above the limit the oldest is given out as it stands.
 
 mod dialogue;
+mod messages;
 mod open;
 mod seen;
 mod server;

@@ -16,6 +16,9 @@ use crate::model::time::Timestamp;
 /// Deliveries that a session keeps; more tell nothing new of it.
 const MOST_DELIVERIES: usize = 64;
 
+/// Lines that most sessions keep.
+const USUAL_LINES: usize = 6;
+
 /// A session that is not finished.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the session")]
 #[derive(Debug, Clone, Default)]
@@ -278,6 +281,9 @@ impl Open {
         let line = ProofLine { input: at.input, line: at.line, proves };
         if self.lines.last() == Some(&line) {
             return;
+        }
+        if self.lines.capacity() == 0 {
+            self.lines.reserve_exact(USUAL_LINES);
         }
         let mut same = self.lines.iter_mut().filter(|known| known.proves == proves);
         let (first, last) = (same.next().is_some(), same.next());

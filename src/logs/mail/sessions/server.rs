@@ -2,8 +2,7 @@
 //!
 //! A session stays open until its last line, or until the log's own time has moved on without it.
 //! One that left messages in the queue is held until they have left it, so that a delivery hours
-//! later still raises it; a message that a content filter hands back under another queue id
-//! (loopback) belongs to both the filter's session and the first one.
+//! later still raises it; what is said of messages is `messages`'s.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -13,10 +12,10 @@ use ahash::AHashMap;
 use crate::logs::mail::FORMATS;
 use crate::logs::mail::batch::BatchFact;
 use crate::logs::mail::fact::{Fact, Subject, fold};
+use crate::logs::mail::sessions::messages::Message;
 use crate::logs::mail::sessions::open::{At, Open};
 use crate::logs::mail::sessions::seen::Seen;
 use crate::logs::mail::sessions::{Finished, Limits};
-use crate::model::session::Delivery;
 use crate::model::time::Timestamp;
 
 /// Log time between two looks for lost sessions.
@@ -25,54 +24,46 @@ const SWEEP_SECONDS: i64 = 600;
 /// How long a connection may be on its way from one process to another, in seconds.
 const HAND_OVER_SECONDS: i64 = 30;
 
+/// Connections that may be on their way at once; beyond, the oldest is forgotten as such.
+const MOST_HANDED_OVER: usize = 1024;
+
 /// How long a session is held for its messages: as long as servers keep trying (5 days).
 const HOLD_SECONDS: i64 = 5 * 86_400;
 
 /// How long a message that left the queue is remembered: its filter may report it late.
 const GONE_SECONDS: i64 = 600;
 
-/// Deliveries that a message remembers for an upstream session that is not known yet.
-const MOST_KEPT: usize = 8;
-
 /// A session's place; the generation tells whether it is still the same session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    index: u32,
+pub(super) struct Place {
+    pub(super) index: u32,
     generation: u32,
 }
 
+/// A session and what becomes of it.
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     generation: u32,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// Messages that have not left the queue.
-    messages: u32,
+    pub(super) messages: u32,
     key: u64,
     /// The message that the session is known by alone.
-    stands_for: Option<u64>,
-    open: Open,
+    pub(super) stands_for: Option<u64>,
+    pub(super) open: Open,
 }
 
+/// How far a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
+    /// No session.
     Free,
+    /// Lines may come.
     Talking,
     /// Given to another process, which has not spoken yet.
     HandedOver(Option<Timestamp>),
     /// Ended; held for its messages.
     Held,
-}
-
-#[derive(Debug)]
-struct Message {
-    /// The session that brought it; none where only a filter's report is known yet.
-    session: Option<Place>,
-    /// The session whose message it was before a content filter took it.
-    upstream: Option<Place>,
-    /// Deliveries of a message that has no upstream yet.
-    deliveries: Vec<Delivery>,
-    gone: bool,
-    touched: Option<Timestamp>,
 }
 
 /// One mail server's state.
@@ -81,12 +72,13 @@ pub(super) struct ServerSessions {
     name: Box<str>,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    keys: AHashMap<u64, Place>,
-    messages: AHashMap<u64, Message>,
-    handed_over: AHashMap<IpAddr, VecDeque<Place>>,
+    pub(super) keys: AHashMap<u64, Place>,
+    pub(super) messages: AHashMap<u64, Message>,
+    /// Sessions on their way to another process: few, and for a moment.
+    handed_over: VecDeque<(IpAddr, Place)>,
     /// Held sessions, by when they ended.
-    held: VecDeque<(Place, Option<Timestamp>)>,
-    now: Option<Timestamp>,
+    pub(super) held: VecDeque<(Place, Option<Timestamp>)>,
+    pub(super) now: Option<Timestamp>,
     next_sweep: Option<Timestamp>,
 }
 
@@ -116,7 +108,7 @@ impl ServerSessions {
             free: Vec::new(),
             keys: AHashMap::new(),
             messages: AHashMap::new(),
-            handed_over: AHashMap::new(),
+            handed_over: VecDeque::new(),
             held: VecDeque::new(),
             now: None,
             next_sweep: None,
@@ -202,7 +194,12 @@ impl ServerSessions {
     }
 
     /// A session for a key that has none: the one that another process handed over, or a new one.
-    fn open(&mut self, key: u64, record: &BatchFact, around: &mut Surroundings<'_>) -> Place {
+    pub(super) fn open(
+        &mut self,
+        key: u64,
+        record: &BatchFact,
+        around: &mut Surroundings<'_>,
+    ) -> Place {
         if let Some(place) = self.claim(record, around.at.time) {
             if let Some(slot) = self.slot(place) {
                 slot.stage = Stage::Talking;
@@ -224,38 +221,36 @@ impl ServerSessions {
 
     /// The oldest session of this client that was handed over a moment ago, on a port that fits.
     fn claim(&mut self, record: &BatchFact, time: Option<Timestamp>) -> Option<Place> {
-        if self.handed_over.is_empty() {
-            return None;
+        while let Some((_, place)) = self.handed_over.front()
+            && !self.is_on_its_way(*place, time)
+        {
+            self.handed_over.pop_front();
         }
         let client = record.client?;
-        let waiting = self.handed_over.get_mut(&client)?;
-        let mut found = None;
-        while let Some(place) = waiting.pop_front() {
-            let Some(slot) = self.slots.get(place.index as usize) else { continue };
-            let Stage::HandedOver(since) = slot.stage else { continue };
-            let fresh = match (since, time) {
-                (Some(since), Some(time)) => {
-                    (0..=HAND_OVER_SECONDS).contains(&(time.seconds() - since.seconds()))
-                }
-                _ => true,
+        let at = self.handed_over.iter().position(|(waiting, place)| {
+            let open = |slot: &Slot| {
+                let ports = (slot.open.local_port, record.local_port);
+                let fits = !matches!(ports, (Some(left), Some(right)) if left != right);
+                fits && slot.open.format == record.format
             };
-            let fits = match (slot.open.local_port, record.local_port) {
-                (Some(left), Some(right)) => left == right,
-                _ => true,
-            };
-            if slot.generation == place.generation && slot.open.format == record.format && fresh {
-                if fits {
-                    found = Some(place);
-                } else {
-                    waiting.push_front(place);
-                }
-                break;
+            *waiting == client
+                && self.is_on_its_way(*place, time)
+                && self.slots.get(place.index as usize).is_some_and(open)
+        })?;
+        self.handed_over.remove(at).map(|(_, place)| place)
+    }
+
+    /// Whether a session was handed over a moment ago and no process has spoken for it yet.
+    fn is_on_its_way(&self, place: Place, now: Option<Timestamp>) -> bool {
+        let Some(slot) = self.slots.get(place.index as usize) else { return false };
+        let Stage::HandedOver(since) = slot.stage else { return false };
+        let fresh = match (since, now) {
+            (Some(since), Some(now)) => {
+                (0..=HAND_OVER_SECONDS).contains(&(now.seconds() - since.seconds()))
             }
-        }
-        if waiting.is_empty() {
-            self.handed_over.remove(&client);
-        }
-        found
+            _ => true,
+        };
+        slot.generation == place.generation && fresh
     }
 
     fn hand_over(&mut self, place: Place, time: Option<Timestamp>) {
@@ -264,7 +259,10 @@ impl ServerSessions {
         // A process that refused a command answers on to the end: the client has to come again.
         if slot.stage == Stage::Talking && !slot.open.was_refused() {
             slot.stage = Stage::HandedOver(time);
-            self.handed_over.entry(client).or_default().push_back(place);
+            if self.handed_over.len() >= MOST_HANDED_OVER {
+                self.handed_over.pop_front();
+            }
+            self.handed_over.push_back((client, place));
         }
     }
 
@@ -281,186 +279,6 @@ impl ServerSessions {
         }
         if self.keys.get(&key) == Some(&place) {
             self.keys.remove(&key);
-        }
-    }
-
-    /// A message whose queue id the session was given.
-    fn announce(&mut self, queue: u64, place: Place, limits: Limits) {
-        if self.messages.len() >= limits.messages && !self.messages.contains_key(&queue) {
-            return;
-        }
-        let again = self.slot(place).is_some_and(|slot| slot.open.told_before);
-        let now = self.now;
-        let known = self.messages.get(&queue).filter(|message| !message.gone);
-        let (owner, upstream) = match known {
-            Some(message) if message.session == Some(place) => return,
-            Some(message) => (message.session, message.upstream),
-            None => (None, None),
-        };
-        if again && owner.is_some() {
-            return;
-        }
-        if let Some(owner) = owner.and_then(|owner| self.slot(owner)) {
-            owner.messages = owner.messages.saturating_sub(1);
-        }
-        // An id that had an owner is in use again: what was upstream of the old message is not
-        // upstream of the new one.
-        let upstream = upstream.filter(|_| owner.is_none());
-        let message = Message {
-            session: Some(place),
-            upstream,
-            deliveries: Vec::new(),
-            gone: false,
-            touched: now,
-        };
-        self.messages.insert(queue, message);
-        if let Some(slot) = self.slot(place) {
-            slot.messages = slot.messages.saturating_add(1);
-        }
-    }
-
-    /// A message that the session says was accepted under this id: its own, or one that a filter
-    /// in front of the queue has passed on.
-    fn enqueue(&mut self, queue: u64, place: Place, limits: Limits) {
-        let owner = self.messages.get(&queue).and_then(|message| message.session);
-        let Some(owner) = owner.filter(|owner| *owner != place) else {
-            return self.announce(queue, place, limits);
-        };
-        match self.slot(owner) {
-            Some(slot) if slot.stands_for == Some(queue) => {
-                // The message told of itself before its session did: they are one.
-                let deliveries = slot.open.disown();
-                self.announce(queue, place, limits);
-                if let Some(slot) = self.slot(place) {
-                    slot.open.adopt(&deliveries);
-                }
-            }
-            _ => self.link(queue, place, limits),
-        }
-    }
-
-    fn take_message(
-        &mut self,
-        queue: u64,
-        record: &BatchFact,
-        fact: Fact<&[u8]>,
-        around: &mut Surroundings<'_>,
-    ) -> Told {
-        let Some(message) = self.messages.get_mut(&queue) else {
-            return self.meet_message(queue, record, fact, around);
-        };
-        if message.gone {
-            return Told::First;
-        }
-        message.touched = around.at.time.or(message.touched);
-        let (session, upstream) = (message.session, message.upstream);
-        let mut told = Told::First;
-        if let Some(slot) = session.and_then(|place| self.slot(place)) {
-            slot.open.take_later(fact, around.at);
-            told = if slot.open.told_before { Told::Again } else { Told::First };
-        }
-        match fact {
-            Fact::Delivery { next_hop, domain, queued_as } => {
-                self.deliver(queue, (next_hop, domain), upstream, around.at);
-                if let Some(root) = upstream.or(session)
-                    && let Some(next) = queued_as
-                {
-                    self.link(next, root, around.limits);
-                }
-            }
-            Fact::Renamed { queue: next } => {
-                if let Some(root) = upstream.or(session) {
-                    self.link(next, root, around.limits);
-                }
-            }
-            Fact::Removed => self.remove(queue, around.out),
-            _ => {}
-        }
-        told
-    }
-
-    /// A message that no session told of. Where the line names its client, the message stands for
-    /// a session that has ended.
-    fn meet_message(
-        &mut self,
-        queue: u64,
-        record: &BatchFact,
-        fact: Fact<&[u8]>,
-        around: &mut Surroundings<'_>,
-    ) -> Told {
-        if record.client.is_none() || !matches!(fact, Fact::Queued { .. }) {
-            return Told::First;
-        }
-        let place = self.open(queue, record, around);
-        self.keys.remove(&queue);
-        let Some(slot) = self.slot(place) else { return Told::First };
-        slot.stage = Stage::Held;
-        slot.stands_for = Some(queue);
-        slot.open.meet(record);
-        slot.open.take(fact, around.at);
-        let told = if slot.open.told_before { Told::Again } else { Told::First };
-        self.held.push_back((place, around.at.time));
-        self.announce(queue, place, around.limits);
-        told
-    }
-
-    /// A delivery counts for the session upstream too; where there is none yet, the message
-    /// remembers it.
-    fn deliver(
-        &mut self,
-        queue: u64,
-        (next_hop, domain): (Option<IpAddr>, &[u8]),
-        upstream: Option<Place>,
-        at: At,
-    ) {
-        let fact = Fact::Delivery { next_hop, domain, queued_as: None };
-        if let Some(slot) = upstream.and_then(|place| self.slot(place)) {
-            slot.open.take_later(fact, at);
-        } else if let Some(message) = self.messages.get_mut(&queue)
-            && message.deliveries.len() < MOST_KEPT
-        {
-            let mut told = Open::default();
-            told.take(fact, at);
-            message.deliveries.extend(told.finish("").deliveries);
-        }
-    }
-
-    /// The message of this id is the root session's, come back under another id.
-    fn link(&mut self, queue: u64, root: Place, limits: Limits) {
-        let now = self.now;
-        if self.messages.len() >= limits.messages && !self.messages.contains_key(&queue) {
-            return;
-        }
-        let message = self.messages.entry(queue).or_insert_with(|| Message {
-            session: None,
-            upstream: None,
-            deliveries: Vec::new(),
-            gone: false,
-            touched: now,
-        });
-        if message.upstream.is_some() || message.session == Some(root) {
-            return;
-        }
-        message.upstream = Some(root);
-        let deliveries = std::mem::take(&mut message.deliveries);
-        let gone = message.gone;
-        if let Some(slot) = self.slot(root) {
-            slot.open.adopt(&deliveries);
-            if !gone {
-                slot.messages = slot.messages.saturating_add(1);
-            }
-        }
-    }
-
-    fn remove(&mut self, queue: u64, out: &mut Vec<Finished>) {
-        let Some(message) = self.messages.get_mut(&queue) else { return };
-        message.gone = true;
-        for place in [message.session, message.upstream].into_iter().flatten() {
-            let Some(slot) = self.slot(place) else { continue };
-            slot.messages = slot.messages.saturating_sub(1);
-            if slot.messages == 0 && slot.stage == Stage::Held {
-                self.release(place.index, out);
-            }
         }
     }
 
@@ -508,7 +326,6 @@ impl ServerSessions {
             let old = message.touched.is_none_or(|t| t.plus_seconds(GONE_SECONDS) < now);
             !old || (!message.gone && (lives(&message.session) || lives(&message.upstream)))
         });
-        self.handed_over.retain(|_, places| places.iter().any(|place| is_live(slots, *place)));
     }
 
     /// Puts a session into a free place; above the limit the oldest held or, if none is held, the
@@ -563,7 +380,7 @@ impl ServerSessions {
     }
 
     /// Gives a session out and frees its place.
-    fn release(&mut self, index: u32, out: &mut Vec<Finished>) {
+    pub(super) fn release(&mut self, index: u32, out: &mut Vec<Finished>) {
         let Some(slot) = self.slots.get_mut(index as usize) else { return };
         if slot.stage == Stage::Free {
             return;
@@ -579,7 +396,7 @@ impl ServerSessions {
     }
 
     /// The slot of a place that still holds the same session.
-    fn slot(&mut self, place: Place) -> Option<&mut Slot> {
+    pub(super) fn slot(&mut self, place: Place) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(place.index as usize)?;
         (slot.generation == place.generation && slot.stage != Stage::Free).then_some(slot)
     }
