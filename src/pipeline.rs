@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::judge::Judge;
 use crate::logs::mail::Finished;
 use crate::logs::read::{LogInput, ReadOptions, Selection, Sink, read_logs};
-use crate::logs::source::{expand, open_text};
+use crate::logs::source::{Compression, expand, open_text};
 use crate::model::finding::Scan;
 use crate::model::flow::FlowEvent;
 use crate::model::input::{Devices, InputKind, InputReport, Status, Tally};
@@ -71,13 +71,8 @@ impl Window {
     }
 }
 
-/// What the caller does while the pipeline works.
-pub struct Caller<'a> {
-    /// Is told bytes as they are read, from any thread.
-    pub progress: &'a (dyn Fn(u64) + Sync),
-    /// Is told the steps of writing.
-    pub before: &'a mut Hook<'a>,
-}
+/// Is told bytes as they are read, from any thread.
+pub type Progress<'a> = dyn Fn(u64) + Sync + 'a;
 
 /// A run that was published.
 #[derive(Debug)]
@@ -109,18 +104,18 @@ pub fn size_of_inputs(job: &Job) -> u64 {
     files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum()
 }
 
-/// Does a job on the current rayon pool.
+/// Does a job on the current rayon pool; `before` is told the steps of writing.
 ///
 /// # Errors
 /// Of kind `Locked` at once where another run works into the same folder; `NoScan` where no export
 /// could be used; `Output` where the outputs could not be written. The previous set is whole then.
-pub fn run(job: &Job, caller: Caller<'_>) -> Result<Published> {
+pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<Published> {
     let out = OutDir::open(&job.out)?;
     let Inputs { scans, logs, refused } = find_inputs(job)?;
-    let (scans, mut reports) = read_scans(job, &scans, caller.progress)?;
+    let (scans, mut reports) = read_scans(job, &scans, progress)?;
     let world = World::new(&merge_scans(&scans, &job.scan_options.plugins), &job.policy);
     let (evidence, devices, log_reports, left_out) =
-        correlate(job, &world, logs, reports.len(), caller.progress);
+        correlate(job, &world, logs, reports.len(), progress);
     reports.extend(log_reports);
     let judge = Judge::new(&world, &job.policy, &evidence, &reports, &devices);
     let judgement = judge.judge();
@@ -134,7 +129,7 @@ pub fn run(job: &Job, caller: Caller<'_>) -> Result<Published> {
         inputs: &reports,
         account: &account,
     };
-    let written = write_outputs(&out, &run, caller.before)?;
+    let written = write_outputs(&out, &run, before)?;
     Ok(Published { judgement, account, written, left_out, inputs: reports })
 }
 
@@ -175,7 +170,7 @@ fn find_inputs(job: &Job) -> Result<Inputs> {
 fn read_scans(
     job: &Job,
     paths: &[PathBuf],
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
 ) -> Result<(Vec<Scan>, Vec<InputReport>)> {
     let (mut scans, mut reports) = (Vec::new(), Vec::new());
     for path in paths {
@@ -207,10 +202,10 @@ fn read_one_scan(
     job: &Job,
     report: &mut InputReport,
     number: u32,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
 ) -> Result<Scan> {
     let mut text = open_text(&report.path)?;
-    report.compression = text.compression.map(|compression| compression.word());
+    report.compression = text.compression.map(Compression::word);
     let path = report.path.clone();
     let mut counted = Counted { inner: &mut text, progress };
     let scan = read_scan(&mut counted, &path, number, &job.scan_options)?;
@@ -235,7 +230,7 @@ fn scan_tally(scan: &Scan) -> Tally {
 /// Tells progress of what is read through it.
 struct Counted<'a, R> {
     inner: &'a mut R,
-    progress: &'a (dyn Fn(u64) + Sync),
+    progress: &'a Progress<'a>,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
@@ -276,7 +271,7 @@ fn correlate(
     world: &World,
     logs: BTreeMap<PathBuf, InputKind>,
     first_number: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
 ) -> (Evidence, Devices, Vec<InputReport>, u64) {
     let policy = &job.policy;
     let interest = Interest::new(world, policy);
@@ -400,6 +395,12 @@ fn scan_words(
             tally.set_aside
         ));
     }
+    warnings.extend(
+        tally
+            .rejects
+            .iter()
+            .map(|item| format!("{path}: byte {}: item left out: {}", item.offset, item.reason)),
+    );
     for (count, what) in [
         (tally.replaced, "bytes that are no UTF-8 were replaced"),
         (tally.zones_guessed, "hosts whose times name no zone were read as UTC"),

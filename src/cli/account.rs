@@ -138,13 +138,9 @@ fn missing(text: &mut String, published: &Published) {
     let Published { inputs, judgement, account, .. } = published;
     list(text, "INCOMPLETE: ", account.incomplete.iter().cloned());
     list(text, "note: ", account.warnings.iter().chain(&judgement.warnings).cloned());
-    let unmatched = judgement.unmatched.iter().map(|server| {
-        let name = if server.server.is_empty() { "(no name)" } else { &server.server };
-        let port = server.port.map(|port| format!(" port {port}")).unwrap_or_default();
-        format!("{name}{port}: {}, {} sessions", server.why.text(), server.sessions)
-    });
-    list(text, "note: ", unmatched);
-    let guessed = inputs.iter().filter(|r| r.zone_guessed || r.years_inferred).map(guess);
+    let reference = if account.reference_time.is_some() { "--now" } else { "the file's time" };
+    let guessed = inputs.iter().filter(|r| r.zone_guessed || r.years_inferred);
+    let guessed = guessed.map(|report| guess(report, reference));
     list(text, "guessed: ", guessed);
     let copies = inputs.iter().filter_map(|report| match report.status {
         Status::DuplicateOf(other) => {
@@ -156,11 +152,11 @@ fn missing(text: &mut String, published: &Published) {
     list(text, "note: ", copies);
 }
 
-fn guess(report: &InputReport) -> String {
+fn guess(report: &InputReport, reference: &str) -> String {
     let path = report.path.display();
     match (report.years_inferred, report.zone_guessed) {
-        (true, true) => format!("{path}: years from the file's time, zone UTC; --zone says it"),
-        (true, false) => format!("{path}: years from the file's time"),
+        (true, true) => format!("{path}: years from {reference}, zone UTC; --zone says it"),
+        (true, false) => format!("{path}: years from {reference}"),
         _ => format!("{path}: zone UTC; --zone says it"),
     }
 }

@@ -36,7 +36,9 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<u8> {
     let now = parse_time("--now", arguments.inputs.now.as_deref())?;
     let pool = threads::pool(arguments.threads)?;
     let found = expand(&arguments.files);
-    found.refused.iter().for_each(|error| terminal::say(&error.to_string()));
+    for error in &found.refused {
+        terminal::say(&error.to_string());
+    }
     let mut code = if found.refused.is_empty() { 0 } else { INCOMPLETE };
     let mut printer = Printer::new();
     for path in found.files {
@@ -71,10 +73,15 @@ fn inspect_one(
     };
     let options = ReadOptions { now, ..ReadOptions::new(Selection::Everything, &policy.verdicts) };
     let reports = read_logs(vec![input], &options, &mut Devices::default(), printer, &|_| ());
-    reports.iter().for_each(|report| terminal::tell(&account::of_input(report)));
-    let faults: Vec<_> = reports.iter().filter_map(account::fault).collect();
-    faults.iter().for_each(|fault| terminal::say(fault));
-    Ok(faults.is_empty())
+    let mut whole = true;
+    for report in &reports {
+        terminal::tell(&account::of_input(report));
+        if let Some(fault) = account::fault(report) {
+            terminal::say(&fault);
+            whole = false;
+        }
+    }
+    Ok(whole)
 }
 
 /// Whether the file's first bytes are a Nessus export's, or its name says that it should be one.

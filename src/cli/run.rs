@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::model::judged::Priority;
-use crate::model::policy::Policy;
-use crate::pipeline::{self, Caller, Job, Published, Window};
+use crate::model::policy::{Inputs, Policy};
+use crate::pipeline::{self, Job, Published, Window};
 use crate::scan::catalogue::PluginSelection;
 use crate::scan::read::{ScanOptions, Truncated};
 use crate::writers::publish::Step;
@@ -39,8 +39,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
             }
             Ok(())
         };
-        let caller = Caller { progress: &|bytes| progress.add(bytes), before: &mut before };
-        pipeline::run(&job, caller)
+        pipeline::run(&job, &|bytes| progress.add(bytes), &mut before)
     });
     progress.finish();
     let signal = signals.rearm();
@@ -68,8 +67,7 @@ fn band(priority: Priority) -> u8 {
 fn job(arguments: &RunArguments) -> Result<Job> {
     let file = arguments.config.as_deref().or(arguments.policy.as_deref());
     let policy = policy_with_flags(file, &arguments.inputs)?;
-    let inputs =
-        if arguments.config.is_some() { policy.inputs.clone() } else { Default::default() };
+    let inputs = if arguments.config.is_some() { policy.inputs.clone() } else { Inputs::default() };
     let given = |typed: &[String], written: Vec<String>| {
         if typed.is_empty() { written } else { typed.to_vec() }
     };
