@@ -86,9 +86,13 @@ pub(super) fn case(seed: u64) -> Made {
     devices.index_of("fw-b");
     // Few or many events, so that every form in which evidence is held occurs.
     let most = rng.pick(&[4, 12, 40]);
-    let flows = (0..rng.below(most)).map(|line| flow(rng, line + 1)).collect();
+    // All clients or a few, so that some have many events.
+    let few = [0; 3].map(|_| rng.pick(&CLIENTS));
+    let clients = if rng.chance(50) { &CLIENTS[..] } else { &few[..] };
+    let flows = (0..rng.below(most)).map(|line| flow(rng, line + 1, clients)).collect();
     let formats = [0, 1].map(|_| rng.pick(&["shows", "shows", "setting", "never"]));
-    let sessions = (0..rng.below(most)).map(|line| session(rng, line * 10 + 1, formats)).collect();
+    let sessions =
+        (0..rng.below(most)).map(|line| session(rng, line * 10 + 1, formats, clients)).collect();
     Made { hosts, policy, flows, sessions, reports: reports(rng, formats), devices }
 }
 
@@ -213,11 +217,11 @@ fn block(rng: &mut Rng, number: u64) -> AssetPolicy {
     }
 }
 
-fn flow(rng: &mut Rng, line: u64) -> FlowEvent {
+fn flow(rng: &mut Rng, line: u64, clients: &[&'static str]) -> FlowEvent {
     let host = |rng: &mut Rng, list: &[&'static str]| {
         if rng.chance(4) { Host::Name("named".into()) } else { Host::Ip(ip(rng.pick(list))) }
     };
-    let src = host(rng, &CLIENTS);
+    let src = host(rng, clients);
     FlowEvent {
         flow: Flow {
             time: maybe(rng, 95, time),
@@ -232,7 +236,7 @@ fn flow(rng: &mut Rng, line: u64) -> FlowEvent {
             src_port: 40_000,
             dst: host(rng, &SERVERS),
             dst_port: rng.pick(&PORTS),
-            nat_src: maybe(rng, 20, |rng| Endpoint { ip: ip(rng.pick(&CLIENTS)), port: 9 }),
+            nat_src: maybe(rng, 20, |rng| Endpoint { ip: ip(rng.pick(clients)), port: 9 }),
             nat_dst: maybe(rng, 25, |rng| Endpoint {
                 ip: ip(rng.pick(&SERVERS)),
                 port: rng.pick(&PORTS),
@@ -247,7 +251,12 @@ fn flow(rng: &mut Rng, line: u64) -> FlowEvent {
     }
 }
 
-fn session(rng: &mut Rng, line: u64, formats: [&'static str; 2]) -> MadeSession {
+fn session(
+    rng: &mut Rng,
+    line: u64,
+    formats: [&'static str; 2],
+    clients: &[&'static str],
+) -> MadeSession {
     let file = rng.below(2) as u32;
     let start = maybe(rng, 95, time);
     let lasted = rng.pick(&[0, 1, 30, 4000]);
@@ -271,7 +280,7 @@ fn session(rng: &mut Rng, line: u64, formats: [&'static str; 2]) -> MadeSession 
         server: rng.pick(&SERVER_NAMES).into(),
         local_ip: maybe(rng, 25, |rng| ip(rng.pick(&SERVERS))),
         local_port: maybe(rng, 60, |rng| rng.pick(&PORTS)),
-        client: maybe(rng, 95, |rng| ip(rng.pick(&CLIENTS))),
+        client: maybe(rng, 95, |rng| ip(rng.pick(clients))),
         client_port: None,
         start,
         end,

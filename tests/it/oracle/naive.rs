@@ -66,7 +66,12 @@ pub(super) struct Asset<'a> {
 
 /// All targets of a case, most urgent first.
 pub(super) fn targets(made: &Made) -> Vec<NaiveTarget> {
-    let oracle = Oracle { made, assets: assets(made) };
+    let mut oracle = Oracle { made, assets: assets(made), session_owners: Vec::new() };
+    oracle.session_owners = made
+        .sessions
+        .iter()
+        .map(|made| oracle.owners(&made.session.server, made.session.local_ip))
+        .collect();
     let mut targets = Vec::new();
     for asset in 0..oracle.assets.len() {
         for port in oracle.ports(asset) {
@@ -111,6 +116,8 @@ fn assets(made: &Made) -> Vec<Asset<'_>> {
 pub(super) struct Oracle<'a> {
     pub(super) made: &'a Made,
     pub(super) assets: Vec<Asset<'a>>,
+    /// The assets of each session's server.
+    session_owners: Vec<Vec<usize>>,
 }
 
 impl<'a> Oracle<'a> {
@@ -172,15 +179,18 @@ impl<'a> Oracle<'a> {
         if first.len() == 1 { first } else { Vec::new() }
     }
 
+    /// Sessions of the asset's server.
+    fn sessions_at(&self, asset: usize) -> impl Iterator<Item = &'a MadeSession> {
+        let owned = self.made.sessions.iter().zip(&self.session_owners);
+        owned.filter(move |(_, owners)| owners.contains(&asset)).map(|(made, _)| made)
+    }
+
     /// Sessions of the target.
     pub(super) fn sessions(&self, asset: usize, port: u16) -> Vec<&'a Session> {
         let ports = self.ports(asset);
         let assumed = if ports.len() == 1 { ports.first().copied() } else { Some(25) };
-        let sessions = self.made.sessions.iter().map(|made| &made.session).filter(|session| {
-            self.owners(&session.server, session.local_ip).contains(&asset)
-                && session.local_port.or(assumed) == Some(port)
-        });
-        sessions.collect()
+        let sessions = self.sessions_at(asset).map(|made| &made.session);
+        sessions.filter(|session| session.local_port.or(assumed) == Some(port)).collect()
     }
 
     pub(super) fn class(&self, asset: usize, ip: IpAddr) -> Class {
@@ -225,26 +235,21 @@ impl<'a> Oracle<'a> {
                 }
             }
         }
-        for made in &self.made.sessions {
+        for made in self.sessions_at(asset) {
             let session = &made.session;
-            if self.owners(&session.server, session.local_ip).contains(&asset) {
-                let name = |name: &str| name.trim_end_matches('.').to_lowercase();
-                for line in &session.lines {
-                    let report = &self.made.reports[line.input as usize];
-                    let mut own = report.servers.iter();
-                    let own = own.find(|(logged, _)| name(logged) == name(&session.server));
-                    spans.extend(own.map(|(_, span)| *span).or(report.span));
-                }
+            let name = |name: &str| name.trim_end_matches('.').to_lowercase();
+            for line in &session.lines {
+                let report = &self.made.reports[line.input as usize];
+                let mut own = report.servers.iter();
+                let own = own.find(|(logged, _)| name(logged) == name(&session.server));
+                spans.extend(own.map(|(_, span)| *span).or(report.span));
             }
         }
         spans
     }
 
     pub(super) fn shows_helo(&self, asset: usize) -> bool {
-        let own = |made: &&MadeSession| {
-            self.owners(&made.session.server, made.session.local_ip).contains(&asset)
-        };
-        let sessions = || self.made.sessions.iter().filter(own);
+        let sessions = || self.sessions_at(asset);
         let mut formats: BTreeSet<&str> = sessions().map(|made| made.format).collect();
         if formats.is_empty() {
             for report in &self.made.reports {
