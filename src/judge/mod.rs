@@ -251,3 +251,6 @@ fn described(ranked: RankedSource, source: Source) -> JudgedSource {
         citations: citations.into_iter().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;
