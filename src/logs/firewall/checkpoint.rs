@@ -184,11 +184,11 @@ fn parse<'a>(line: &Line<'a>, fields: &Pairs<'a>) -> Parsed<'a> {
 }
 
 /// `VPN-1 & FireWall-1`, `Firewall`, `VPN & FireWall`.
-fn is_firewall(product: &[u8]) -> bool {
+pub(super) fn is_firewall(product: &[u8]) -> bool {
     memmem::find(&product.to_ascii_lowercase(), b"firewall").is_some()
 }
 
-fn action_of(word: &[u8]) -> Option<Action> {
+pub(super) fn action_of(word: &[u8]) -> Option<Action> {
     match word.to_ascii_lowercase().as_slice() {
         b"accept" | b"allow" | b"encrypt" | b"decrypt" => Some(Action::Allow),
         b"drop" | b"reject" | b"block" | b"prevent" => Some(Action::Deny),

@@ -112,7 +112,7 @@ fn own_time(fields: &Pairs<'_>) -> Option<LogTime> {
 
 /// "All others" than deny and start are permitted sessions that ended; `accept` is told while the
 /// session lasts.
-fn action_of(word: &[u8]) -> Action {
+pub(super) fn action_of(word: &[u8]) -> Action {
     match word {
         b"deny" | b"block" | b"blocked" | b"drop" | b"dropped" | b"reject" => Action::Deny,
         b"start" | b"accept" => Action::Allow,

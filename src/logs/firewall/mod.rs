@@ -7,13 +7,17 @@
 //! `UPDATE_SAMPLES=1 cargo test samples_give`, and review it line by line.
 
 mod aws_vpcflow;
+mod azure_nsg;
+mod cef;
 mod checkpoint;
 mod cisco_asa;
 mod cisco_ftd;
 mod ends;
 mod filterlog;
 mod fortigate;
+mod gcp_vpc;
 mod juniper_srx;
+mod leef;
 mod mikrotik;
 mod netfilter;
 mod netscreen;
@@ -21,7 +25,11 @@ mod panos;
 mod pf_tcpdump;
 mod sonicwall;
 mod sophos_xg;
+mod suricata_eve;
+mod verdict;
+mod windows_5156;
 mod windows_fw;
+mod zeek_conn;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -37,6 +45,13 @@ use crate::model::net::Endpoint;
 /// Every firewall format, in the order of recognition: the first that recognises a line has it.
 #[rustfmt::skip] // One a line.
 pub static FORMATS: &[&dyn FirewallFormat] = &[
+    &leef::Format,
+    &cef::Format,
+    &suricata_eve::Format,
+    &gcp_vpc::Format,
+    &azure_nsg::Format,
+    &windows_5156::Format,
+    &zeek_conn::Format,
     &aws_vpcflow::Format,
     &windows_fw::Format,
     &cisco_asa::Format,

@@ -140,7 +140,7 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     Ok(Some(record))
 }
 
-fn action_of(subtype: &[u8], action: &[u8]) -> Option<Action> {
+pub(super) fn action_of(subtype: &[u8], action: &[u8]) -> Option<Action> {
     match (subtype, action) {
         (b"start", b"allow") => Some(Action::Allow),
         (b"end", b"allow") => Some(Action::Close),

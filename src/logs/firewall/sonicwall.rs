@@ -82,7 +82,7 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
 }
 
 /// Web access (14, 97), management (526) and SSL VPN (1153) tell what is done inside a connection.
-fn action_of(event: &[u8], fw_action: Option<&[u8]>) -> Option<Action> {
+pub(super) fn action_of(event: &[u8], fw_action: Option<&[u8]>) -> Option<Action> {
     match (event, fw_action) {
         (b"14" | b"97" | b"526" | b"1153", _) => None,
         (b"537", _) => Some(Action::Close),

@@ -187,7 +187,8 @@ fn samples_give_what_is_expected() {
 fn damaged_lines_never_panic() {
     for format in FORMATS {
         each_sample_line(*format, |_, _, raw, columns| {
-            for cut in (0..raw.len()).step_by(3) {
+            // Long lines are cut more sparsely: the work grows with the square of their length.
+            for cut in (0..raw.len()).step_by(raw.len() / 256 + 1) {
                 let (head, tail) = raw.split_at(cut);
                 let first = tail.first().map_or(0, |byte| byte ^ 0x15);
                 let flipped = [head, &[first], tail.get(1..).unwrap_or_default()].concat();

@@ -1,0 +1,113 @@
+//! What a record in a SIEM's format (CEF, LEEF) says was done, by the product that it comes from.
+//! In: vendor, product, kind of event and the product's word. Out: an action, or none for events
+//! that are no verdict on a connection. Products that have a format of their own keep their words.
+
+use crate::logs::clock::{Civil, LogTime};
+use crate::logs::firewall::{checkpoint, fortigate, panos, sonicwall};
+use crate::model::flow::Action;
+
+/// What the header and the action field of a record say.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Event<'a> {
+    /// `Fortinet`, `Check Point`, `Palo Alto Networks`, ...
+    pub(super) vendor: &'a [u8],
+    /// `VPN-1 & FireWall-1`.
+    pub(super) product: &'a [u8],
+    /// The vendor's identifier or subtype of the event: `end`, `98`.
+    pub(super) id: &'a [u8],
+    /// The event's name or log type: `TRAFFIC`, `traffic:forward close`, `Connection_Allowed`.
+    pub(super) name: &'a [u8],
+    /// The action field, where there is one.
+    pub(super) word: Option<&'a [u8]>,
+}
+
+/// The action of an event that is about a connection.
+pub(super) fn action_of(event: &Event<'_>) -> Option<Action> {
+    let word = event.word.unwrap_or_default();
+    match event.vendor.to_ascii_lowercase().as_slice() {
+        b"palo alto networks" => match event.name {
+            b"TRAFFIC" => panos::action_of(event.id, word),
+            _ => None,
+        },
+        b"fortinet" if event.name.starts_with(b"traffic") => Some(fortigate::action_of(word)),
+        b"fortinet" => None,
+        b"check point" if checkpoint::is_firewall(event.product) => checkpoint::action_of(word),
+        b"check point" => None,
+        b"sonicwall" => sonicwall::action_of(event.id, event.word),
+        _ => event.word.map_or_else(|| words_action(event.name), words_action),
+    }
+}
+
+/// The usual words; a name such as `Connection_Refused` is read word by word, a refusal counting
+/// more than a permission (`Allowed connection blocked`).
+fn words_action(text: &[u8]) -> Option<Action> {
+    const DENY: [&[u8]; 8] =
+        [b"den", b"drop", b"block", b"reject", b"refus", b"discard", b"prevent", b"reset"];
+    const CLOSE: [&[u8]; 4] = [b"close", b"teardown", b"timeout", b"end"];
+    const ALLOW: [&[u8]; 6] = [b"allow", b"accept", b"permit", b"pass", b"built", b"start"];
+    let text = text.to_ascii_lowercase();
+    let words = || text.split(|b| !b.is_ascii_alphanumeric());
+    let starts =
+        |stems: &[&[u8]]| words().any(|word| stems.iter().any(|stem| word.starts_with(stem)));
+    [(&DENY[..], Action::Deny), (&CLOSE, Action::Close), (&ALLOW, Action::Allow)]
+        .into_iter()
+        .find(|(stems, _)| starts(stems))
+        .map(|(_, action)| action)
+}
+
+/// Whether a protocol field says TCP: `TCP`, `6`, `tcp/smtp`.
+pub(super) fn is_tcp(protocol: Option<&[u8]>) -> bool {
+    let name = protocol.and_then(|text| text.split(|&b| b == b'/').next()).unwrap_or_default();
+    name == b"6" || name.eq_ignore_ascii_case(b"tcp")
+}
+
+/// An epoch, `Nov 02 2026 10:00:00` with or without ` GMT`, or ISO 8601.
+pub(super) fn parse_time(text: &[u8]) -> Option<LogTime> {
+    if let Some(epoch) = LogTime::parse_epoch(text) {
+        return Some(epoch);
+    }
+    let (time, used) = LogTime::parse_rfc3164(text).or_else(|| LogTime::parse_iso(text))?;
+    match (time, text.get(used..).unwrap_or_default().trim_ascii()) {
+        (LogTime::Civil(civil), b"GMT" | b"UTC" | b"Z") => {
+            Some(LogTime::Civil(Civil { offset: Some(0), ..civil }))
+        }
+        _ => Some(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vendors_keep_their_words() {
+        let cases = [
+            ("Palo Alto Networks", "PAN-OS", "end", "TRAFFIC", Some("allow"), "close"),
+            ("Palo Alto Networks", "PAN-OS", "end", "TRAFFIC", Some("reset-both"), "deny"),
+            ("Palo Alto Networks", "PAN-OS", "url", "THREAT", Some("allow"), "none"),
+            ("Fortinet", "Fortigate", "13", "traffic:forward close", Some("close"), "close"),
+            ("Fortinet", "Fortigate", "13", "utm:webfilter", Some("blocked"), "none"),
+            ("Check Point", "VPN-1 & FireWall-1", "Log", "smtp", Some("Accept"), "allow"),
+            ("Check Point", "VPN-1 & FireWall-1", "Log", "smtp", Some("Bypass"), "none"),
+            ("Check Point", "SmartDefense", "Log", "x", Some("Drop"), "none"),
+            ("SonicWall", "TZ 500", "98", "Connection Opened", None, "allow"),
+            ("FORCEPOINT", "Firewall", "70018", "Connection_Allowed", Some("Allow"), "allow"),
+            ("FORCEPOINT", "Firewall", "70019", "Connection_Discarded", None, "deny"),
+            ("FORCEPOINT", "Firewall", "70021", "Connection_Closed", None, "close"),
+            ("Other", "Firewall", "1", "x", Some("DENIED"), "deny"),
+            ("Other", "Web", "1", "Web request", None, "none"),
+            ("Other", "Web", "1", "Sender accepted", None, "allow"),
+        ];
+        for (vendor, product, id, name, word, expected) in cases {
+            let event = Event {
+                vendor: vendor.as_bytes(),
+                product: product.as_bytes(),
+                id: id.as_bytes(),
+                name: name.as_bytes(),
+                word: word.map(str::as_bytes),
+            };
+            let got = action_of(&event).map_or("none", Action::word);
+            assert_eq!(got, expected, "{vendor} {name} {word:?}");
+        }
+    }
+}
