@@ -29,10 +29,10 @@ pub(super) fn action_of(event: &Event<'_>) -> Option<Action> {
             b"TRAFFIC" => panos::action_of(event.id, word),
             _ => None,
         },
-        b"fortinet" if event.name.starts_with(b"traffic") => Some(fortigate::action_of(word)),
-        b"fortinet" => None,
-        b"check point" if checkpoint::is_firewall(event.product) => checkpoint::action_of(word),
-        b"check point" => None,
+        b"fortinet" => event.name.starts_with(b"traffic").then(|| fortigate::action_of(word)),
+        b"check point" => {
+            checkpoint::action_of(word).filter(|_| checkpoint::is_firewall(event.product))
+        }
         b"sonicwall" => sonicwall::action_of(event.id, event.word),
         _ => event.word.map_or_else(|| words_action(event.name), words_action),
     }
