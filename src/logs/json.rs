@@ -15,6 +15,11 @@ impl<'a> Json<'a> {
         split_value(text).map(|(value, _)| value)
     }
 
+    /// The first value in a text, and what follows it.
+    pub fn split(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        split_value(text)
+    }
+
     /// The first object in a text that may stand in an array or have something before it: a syslog
     /// head, `[`, `,`.
     pub fn read_object(text: &'a [u8]) -> Option<Self> {

@@ -71,10 +71,15 @@ impl FirewallFormat for Format {
 
 /// The tuples of a line in order, each with the address of the network interface before it.
 fn tuples(raw: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
-    let arrays = memmem::find_iter(raw, TUPLES_KEY).filter_map(|at| {
-        let (before, rest) = raw.split_at_checked(at)?;
-        let array = rest.get(TUPLES_KEY.len()..)?.trim_ascii_start().strip_prefix(b":")?;
-        Some((interface_before(before), Json::read(array)?))
+    let mut rest = raw;
+    let mut interface = None;
+    let arrays = std::iter::from_fn(move || {
+        let (before, tail) = rest.split_at_checked(memmem::find(rest, TUPLES_KEY)?)?;
+        interface = last_interface(before).or(interface);
+        let array = tail.get(TUPLES_KEY.len()..)?.trim_ascii_start().strip_prefix(b":")?;
+        let (array, after) = Json::split(array)?;
+        rest = after;
+        Some((interface, array))
     });
     let listed = arrays.flat_map(|(interface, array)| {
         array.elements().filter_map(move |tuple| Some((interface, tuple.text()?)))
@@ -82,7 +87,7 @@ fn tuples(raw: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
     listed.chain(lone_tuple(raw).map(|tuple| (None, tuple)))
 }
 
-fn interface_before(text: &[u8]) -> Option<&[u8]> {
+fn last_interface(text: &[u8]) -> Option<&[u8]> {
     const KEY: &[u8] = b"\"macAddress\"";
     let rest = text.get(memmem::rfind(text, KEY)?..)?.get(KEY.len()..)?;
     Json::read(rest.trim_ascii_start().strip_prefix(b":")?)?.text()

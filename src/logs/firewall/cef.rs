@@ -102,11 +102,11 @@ fn extension(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 fn next_key(text: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
-        let equals = from + next_equals(text.get(from..)?)?;
-        match memchr::memrchr(b' ', text.get(..equals)?) {
-            Some(blank) => return Some(blank),
-            None => from = equals.checked_add(1)?,
+        let equals = next_equals(text.get(from..)?)?.checked_add(from)?;
+        if let Some(blank) = memchr::memrchr(b' ', text.get(from..equals)?) {
+            return from.checked_add(blank);
         }
+        from = equals.checked_add(1)?;
     }
 }
 

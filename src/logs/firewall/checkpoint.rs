@@ -28,6 +28,9 @@ pub(super) struct Format;
 /// A connection's log is updated while it lasts.
 const RETOLD_WITHIN_SECONDS: u32 = 3600;
 
+/// Longest name of a field, or of structured data, that is looked for behind a bracket.
+const LONGEST_KEY: usize = 64;
+
 /// Fields by the Log Exporter's names, then the same by the column names of exported files.
 const FIELDS: [(&str, &str); 14] = [
     ("action", "action"),
@@ -130,7 +133,7 @@ fn read_row<'a>(raw: &'a [u8], header: &Columns) -> Pairs<'a> {
 fn read_pairs<'a>(line: &Line<'a>) -> Option<Pairs<'a>> {
     for at in memchr::memchr_iter(b'[', line.raw) {
         let text = line.raw.get(at.checked_add(1)?..)?;
-        let word = until_any(text, b":@ ]");
+        let word = until_any(text.get(..LONGEST_KEY).unwrap_or(text), b":@ ]");
         match text.get(word.len()..) {
             Some([b':', b'"', ..]) => return Some(quoted_pairs(text).collect()),
             Some([b'@', ..]) => return Some(Pairs::read(text, b" ]")),

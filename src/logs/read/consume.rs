@@ -216,18 +216,21 @@ impl<'a> Consumer<'a> {
             let known = event.device.and_then(|device| devices.get(device as usize).copied());
             let device = known.unwrap_or_else(|| self.device(index, None));
             let mut flow = event.flow;
-            match self.joiner.take(device, event.join, &mut flow) {
+            let told = self.joiner.take(device, event.join, &mut flow);
+            match told {
                 Told::Again => line.again += 1,
                 Told::First if !is_wanted(&self.wanted, &flow) => line.unwanted += 1,
-                Told::First => {
-                    line.told += 1;
-                    let number = self.reports.get(index).map_or(0, |progress| progress.number);
-                    let at = Citation { input: number, line: before + u64::from(event.line) + 1 };
-                    let format =
-                        firewall::FORMATS.get(usize::from(event.format)).map_or("", |f| f.name());
-                    let event = FlowEvent { flow, at, device, format };
-                    self.sink.flow(event, self.devices);
-                }
+                Told::First => line.told += 1,
+            }
+            // `inspect` shows every record, also one that another line had told.
+            let shown = told == Told::First || matches!(self.wanted, Wanted::All);
+            if shown && is_wanted(&self.wanted, &flow) {
+                let number = self.reports.get(index).map_or(0, |progress| progress.number);
+                let at = Citation { input: number, line: before + u64::from(event.line) + 1 };
+                let format =
+                    firewall::FORMATS.get(usize::from(event.format)).map_or("", |f| f.name());
+                let event = FlowEvent { flow, at, device, format };
+                self.sink.flow(event, self.devices);
             }
         }
         lost.add(&line);
