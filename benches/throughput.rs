@@ -1,0 +1,153 @@
+//! MB/s of each format's parser and of whole reads. In: the project's samples, repeated. Run with
+//! `cargo bench`; one format: `cargo bench -- firewall/netfilter`. Whole runs against other tools
+//! are timed by `benches/compare`.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use helotriage::logs::envelope;
+use helotriage::logs::firewall::{self, FirewallFormat};
+use helotriage::logs::line::Columns;
+use helotriage::logs::mail::{self, Finished, MailFormat};
+use helotriage::logs::read::{LogInput, ReadOptions, Selection, Sink, read_logs};
+use helotriage::model::flow::FlowEvent;
+use helotriage::model::input::{Devices, InputKind};
+use helotriage::model::policy::Policy;
+use helotriage::model::time::Timestamp;
+use helotriage::scan::read::{ScanOptions, read_scan};
+
+/// Bytes that a parser is timed on.
+const PARSED: usize = 1 << 20;
+
+/// Bytes of a log that is read whole.
+const READ: usize = 64 << 20;
+
+fn samples(kind: &str, name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(kind).join(name);
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).expect("samples").map(|entry| entry.expect("entry").path()).collect();
+    paths.retain(|path| path.extension().is_none_or(|extension| extension != "jsonl"));
+    paths.sort();
+    paths.iter().flat_map(|path| fs::read(path).expect("sample")).collect()
+}
+
+fn repeated(text: &[u8], size: usize) -> Vec<u8> {
+    text.repeat(size / text.len().max(1) + 1)
+}
+
+fn parse_firewall(format: &dyn FirewallFormat, text: &[u8]) -> usize {
+    let (mut columns, mut records, mut count) = (Columns::NONE, Vec::new(), 0);
+    for raw in text.split(|&b| b == b'\n') {
+        if let Some(header) = format.header(raw) {
+            columns = header;
+        }
+        let line = envelope::open(raw);
+        records.clear();
+        if format.recognises(&line) || !columns.is_empty() {
+            black_box(format.parse(&line, &columns, &mut records));
+        }
+        count += records.len();
+    }
+    count
+}
+
+fn parse_mail(format: &dyn MailFormat, text: &[u8]) -> usize {
+    let (mut columns, mut records, mut count) = (Columns::NONE, Vec::new(), 0);
+    for raw in text.split(|&b| b == b'\n') {
+        if let Some(header) = format.header(raw) {
+            columns = header;
+        }
+        let line = envelope::open(raw);
+        records.clear();
+        if format.recognises(&line) || !columns.is_empty() {
+            black_box(format.parse(&line, &columns, &mut records));
+        }
+        count += records.len();
+    }
+    count
+}
+
+fn parsers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("firewall");
+    for format in firewall::FORMATS {
+        let text = repeated(&samples("firewall", format.name()), PARSED);
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(format.name(), |b| b.iter(|| parse_firewall(*format, &text)));
+    }
+    group.finish();
+    let mut group = criterion.benchmark_group("mail");
+    for format in mail::FORMATS {
+        let text = repeated(&samples("mail", format.name()), PARSED);
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(format.name(), |b| b.iter(|| parse_mail(*format, &text)));
+    }
+    group.finish();
+}
+
+/// Counts what arrives.
+#[derive(Default)]
+struct Count(u64);
+
+impl Sink for Count {
+    fn flow(&mut self, _event: FlowEvent, _devices: &Devices) {
+        self.0 += 1;
+    }
+
+    fn session(&mut self, _session: Finished) {
+        self.0 += 1;
+    }
+}
+
+fn read_all(path: &Path, policy: &Policy) -> u64 {
+    let input = LogInput {
+        path: path.to_path_buf(),
+        kind: InputKind::Log,
+        number: 0,
+        settings: policy.input_settings(path),
+    };
+    let options = ReadOptions {
+        now: Some(Timestamp::from_seconds(1_796_000_000)),
+        ..ReadOptions::new(Selection::Ports([25, 465, 587].into()), &policy.verdicts)
+    };
+    let mut count = Count::default();
+    read_logs(vec![input], &options, &mut Devices::default(), &mut count, &|_| ());
+    count.0
+}
+
+/// Whole reads, from the file to events: source, needles, envelope, parser, joiner, sessions.
+fn reads(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let policy = Policy::default();
+    let mut group = criterion.benchmark_group("read");
+    group.sample_size(10);
+    for (kind, name) in [("firewall", "netfilter"), ("firewall", "cisco_asa"), ("mail", "postfix")]
+    {
+        let text = repeated(&samples(kind, name), READ);
+        let path = folder.path().join(name);
+        fs::write(&path, &text).expect("a log");
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(name, |b| b.iter(|| read_all(&path, &policy)));
+    }
+    group.finish();
+}
+
+/// A scan, from bytes to findings.
+fn scans(criterion: &mut Criterion) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/demo/scan");
+    let file = fs::read_dir(path).expect("the demo's scan").next().expect("a file").expect("entry");
+    let text = fs::read(file.path()).expect("a scan");
+    let mut group = criterion.benchmark_group("scan");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    let options = ScanOptions::default();
+    group.bench_function("nessus", |b| {
+        b.iter(|| {
+            read_scan(&mut text.as_slice(), &file.path(), 0, &options).map(|s| s.hosts.len())
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, parsers, reads, scans);
+criterion_main!(benches);
