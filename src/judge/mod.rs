@@ -168,12 +168,18 @@ impl<'a> Judge<'a> {
         let scene = self.scene(place)?;
         let Scene { asset, target, servers, covered, .. } = scene;
         let mut totals = Totals::default();
-        for address in self.addresses(servers) {
+        let mut add = |address: Address| {
             if let Some(source) = scene.source(address) {
                 totals.add(address, &source, &covered.facts.mail, target.scan.scan_time);
             }
+        };
+        match servers {
+            // Millions of sources of one server are not listed a second time.
+            &[only] => self.sources_of(only).iter().for_each(|key| add(key.source)),
+            several => self.addresses(several).into_iter().for_each(add),
         }
         totals.ranked.sort_unstable();
+        totals.ranked.shrink_to_fit();
         let ranking = rank(&totals, &self.circumstances(asset, target, covered));
         let top = totals.ranked.iter().take(TOP);
         let top_sources =
