@@ -5,3 +5,7 @@
 
 mod case;
 mod oracle;
+mod program;
+mod known_truth;
+mod determinism;
+mod demo;

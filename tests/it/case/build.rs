@@ -54,13 +54,14 @@ pub(crate) const MOODS: [Mood; 16] = [
     Mood::Denied,
 ];
 
-/// Ends of the logs: one has its logs cross New Year, one a change to summer time.
+/// Ends of the logs: one has its logs cross New Year, one a change to summer time; none has a change
+/// back, when a local time without zone means two.
 const ENDS: [&str; 5] = [
     "2026-01-20T00:00:00Z",
     "2026-05-10T00:00:00Z",
     "2026-07-15T00:00:00Z",
     "2026-09-30T00:00:00Z",
-    "2026-12-15T00:00:00Z",
+    "2026-12-20T00:00:00Z",
 ];
 
 /// Days that the logs span.
