@@ -4,6 +4,10 @@
 
 use crate::logs::clock::LogTime;
 
+/// Longest line that is read, in bytes without its end, unless a format says otherwise; longer ones
+/// are rejected.
+pub const LONGEST_LINE: usize = 65_536;
+
 /// One log line without its line end, taken out of its envelope.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Line<'a> {

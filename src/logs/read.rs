@@ -37,9 +37,6 @@ use crate::model::input::{Devices, InputKind, InputReport};
 use crate::model::policy::InputSettings;
 use crate::model::time::Timestamp;
 
-/// Longest line that is read, in bytes without its end; longer ones are rejected.
-pub const LONGEST_LINE: usize = 65_536;
-
 /// Takes what the logs tell, in the order of the inputs and their lines.
 pub trait Sink: Send {
     /// One record of a firewall; `devices` names the firewalls known so far.

@@ -26,6 +26,9 @@ pub(super) struct Format;
 /// A connection that goes on is told every five minutes.
 const RETOLD_WITHIN_SECONDS: u32 = 900;
 
+/// A blob holds the flows of an hour, mostly in one line.
+const LONGEST_DOCUMENT: usize = 32 << 20;
+
 const TUPLES_KEY: &[u8] = b"\"flowTuples\"";
 
 impl FirewallFormat for Format {
@@ -45,6 +48,10 @@ impl FirewallFormat for Format {
         memmem::find(line.raw, TUPLES_KEY).is_some()
             || memmem::find(line.raw, b"FlowEvent\"").is_some()
             || lone_tuple(line.raw).is_some()
+    }
+
+    fn longest_line(&self) -> usize {
+        LONGEST_DOCUMENT
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {

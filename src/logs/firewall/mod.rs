@@ -38,7 +38,7 @@ use std::net::IpAddr;
 
 use crate::logs::clock::{Clock, LogTime};
 use crate::logs::fields::shown;
-use crate::logs::line::{Columns, Line, Outcome};
+use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome};
 use crate::model::flow::{Action, Answer, Flow, Host, Packet};
 use crate::model::net::Endpoint;
 
@@ -88,6 +88,12 @@ pub trait FirewallFormat: Sync {
     /// least one of them (with any client port, NAT port included where a NAT address can be the
     /// target). Searched for over whole blocks, so they should be as rare as they can be.
     fn needles(&self, port: u16) -> Vec<Vec<u8>>;
+
+    /// Longest line that the product writes, in bytes: more than the usual limit only where a whole
+    /// document is one line.
+    fn longest_line(&self) -> usize {
+        LONGEST_LINE
+    }
 
     /// Reads a header line that names columns, where the format has such lines; none for any
     /// other line. A later header replaces an earlier one.

@@ -12,8 +12,7 @@ use std::os::unix::fs::FileExt;
 
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
-use crate::logs::read::LONGEST_LINE;
-use crate::logs::read::lines::{HOLE, KEPT_OF_LONG, after_hole};
+use crate::logs::read::lines::{HOLE, after_hole, kept_of_long};
 use crate::logs::read::scan::Ending;
 
 /// Bytes that are read beyond a block at first, to reach the end of its last line.
@@ -50,10 +49,15 @@ pub(super) struct Loaded {
 }
 
 /// Reads a block into the buffer.
-pub(super) fn load(file: &File, range: Range, buffer: &mut Vec<u8>) -> io::Result<Loaded> {
+pub(super) fn load(
+    file: &File,
+    range: Range,
+    longest_line: usize,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Loaded> {
     let from = range.start.saturating_sub(HOLE.len() as u64);
     let first_end = range.end.saturating_add(BEYOND as u64).min(range.size);
-    let mut window = Window { file, from, size: range.size, buffer };
+    let mut window = Window { file, from, size: range.size, longest_line, buffer };
     window.start(first_end)?;
     let local = |position: u64| (position.saturating_sub(from)) as usize;
     let (block_start, block_end) = (local(range.start), local(range.end));
@@ -84,6 +88,7 @@ struct Window<'a> {
     file: &'a File,
     from: u64,
     size: u64,
+    longest_line: usize,
     buffer: &'a mut Vec<u8>,
 }
 
@@ -149,7 +154,7 @@ impl Window<'_> {
                 loaded.ending = Ending::Ends;
                 return Ok(self.buffer.len());
             }
-            if self.buffer.len().saturating_sub(line_start) > LONGEST_LINE {
+            if self.buffer.len().saturating_sub(line_start) > self.longest_line {
                 return self.cut_long_line(line_start, loaded);
             }
             looked_to = self.buffer.len();
@@ -176,7 +181,7 @@ impl Window<'_> {
     fn cut_long_line(&mut self, line_start: usize, loaded: &mut Loaded) -> io::Result<usize> {
         let begins = self.from.saturating_add(line_start as u64);
         let mut position = self.end();
-        let kept = line_start.saturating_add(KEPT_OF_LONG);
+        let kept = line_start.saturating_add(kept_of_long(self.longest_line));
         self.buffer.truncate(kept);
         let mut step = vec![0; STEP];
         loop {

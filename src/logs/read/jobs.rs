@@ -144,7 +144,7 @@ fn scan_block(
     context: &Context<'_>,
 ) -> Scanned {
     let mut buffer = BUFFER.take();
-    let loaded = block::load(file, range, &mut buffer);
+    let loaded = block::load(file, range, recipe.longest_line, &mut buffer);
     (context.progress)(range.end - range.start);
     let scanned = match loaded {
         Err(error) => {

@@ -7,7 +7,6 @@ use crate::logs::clock::LogTime;
 use crate::logs::detect::FormatId;
 use crate::logs::envelope;
 use crate::logs::line::{Columns, Line};
-use crate::logs::read::LONGEST_LINE;
 use crate::logs::read::recipe::{Recipe, Routing};
 use crate::logs::wrapping::Unwrapped;
 
@@ -15,8 +14,11 @@ use crate::logs::wrapping::Unwrapped;
 /// it is a line of its own. Shorter runs are damage inside a line.
 pub(super) const HOLE: [u8; 8] = [0; 8];
 
-/// Bytes kept of a line that is too long: enough to be still too long without damage at its ends.
-pub(super) const KEPT_OF_LONG: usize = LONGEST_LINE + 2 * HOLE.len();
+/// Bytes kept of a line that is longer than the longest: enough to be still too long without damage
+/// at its ends.
+pub(super) fn kept_of_long(longest: usize) -> usize {
+    longest.saturating_add(2 * HOLE.len())
+}
 
 /// Where the text behind the last hole begins; 0 without a hole, the length if nothing follows it.
 pub(super) fn after_hole(bytes: &[u8]) -> usize {

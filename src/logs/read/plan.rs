@@ -18,12 +18,14 @@ use crate::error::{Error, Place, Result};
 use crate::logs::clock::Clock;
 use crate::logs::detect::{FormatId, FormatSet, Holding, Survey};
 use crate::logs::firewall;
-use crate::logs::line::Columns;
+use crate::logs::line::{Columns, LONGEST_LINE};
 use crate::logs::mail;
 use crate::logs::read::lines::{clean, time_of_line};
-use crate::logs::read::recipe::{Recipe, Routing, Scope, Searches, Wanted, Wrapped, zone_of};
+use crate::logs::read::recipe::{
+    Recipe, Routing, Scope, Searches, Wanted, Wrapped, longest_line_of, zone_of,
+};
 use crate::logs::read::stream::Stream;
-use crate::logs::read::{LONGEST_LINE, LogInput, ReadOptions};
+use crate::logs::read::{LogInput, ReadOptions};
 use crate::logs::source::{self, Compression, MAGIC_BYTES, STDIN, Utf16, open_text};
 use crate::model::input::{Status, Tally};
 use crate::model::time::Timestamp;
@@ -263,6 +265,7 @@ fn finish(
         server: input.settings.server.as_deref().unwrap_or_default().as_bytes().into(),
         wanted: wanted.clone(),
         kept_rejects: options.kept_rejects,
+        longest_line: longest_line_of(formats),
     };
     State::Read(Box::new(Ready {
         first_time: first_time(&recipe, &look.head),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::logs::clock::Zone;
 use crate::logs::detect::{FormatId, FormatSet, Header};
-use crate::logs::line::Columns;
+use crate::logs::line::{Columns, LONGEST_LINE};
 use crate::logs::read::needles::Search;
 use crate::logs::read::{ReadOptions, Selection};
 use crate::logs::wrapping::Wrapping;
@@ -70,6 +70,13 @@ pub(super) struct Recipe {
     pub(super) server: Box<[u8]>,
     pub(super) wanted: Wanted,
     pub(super) kept_rejects: usize,
+    /// Longest line that is read, in bytes.
+    pub(super) longest_line: usize,
+}
+
+/// The longest line of any of these formats.
+pub(super) fn longest_line_of(formats: FormatSet) -> usize {
+    formats.firewall().map(|(_, format)| format.longest_line()).max().unwrap_or(LONGEST_LINE)
 }
 
 impl Recipe {

@@ -11,18 +11,14 @@ use crate::logs::clock::{Clock, Guesses};
 use crate::logs::detect::{FormatId, Recognised};
 use crate::logs::envelope;
 use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
-use crate::logs::line::{Columns, Line, Outcome, Reject};
+use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome, Reject};
 use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord};
-use crate::logs::read::LONGEST_LINE;
 use crate::logs::read::lines::{clean, open_unwrapped, time_of_line};
 use crate::logs::read::recipe::{Recipe, Routing, Wanted};
 use crate::logs::read::verdicts::Verdicts;
 use crate::model::flow::Flow;
 use crate::model::input::{RejectedLine, Span};
 use crate::model::time::Timestamp;
-
-/// A stretch without a line end of this length may be part of a line that is too long.
-const SUSPICIOUS: usize = LONGEST_LINE / 2;
 
 /// Lines at either end of a stretch that are tried for a time.
 const TRIED_FOR_TIME: usize = 8;
@@ -161,7 +157,7 @@ impl<'t> Scan<'t, '_> {
         self.pass_over(at, text.len());
         let tail = text.get(at..).unwrap_or_default();
         let last = memrchr(b'\n', tail).map_or(at, |found| at + found + 1);
-        if text.len() - last > LONGEST_LINE {
+        if text.len() - last > self.recipe.longest_line {
             self.take_line(last, text.len());
         }
         self.end_without_line_end(last);
@@ -173,9 +169,10 @@ impl<'t> Scan<'t, '_> {
         let part = self.stretch.text.get(from..to).unwrap_or_default();
         let mut suspicious = false;
         let mut lines = 0;
-        for step in part.chunks(SUSPICIOUS) {
+        let step_size = self.recipe.longest_line / 2;
+        for step in part.chunks(step_size) {
             let found = memchr_iter(b'\n', step).count();
-            suspicious |= found == 0 && step.len() == SUSPICIOUS;
+            suspicious |= found == 0 && step.len() == step_size;
             lines += found as u64;
         }
         if suspicious {
@@ -190,7 +187,7 @@ impl<'t> Scan<'t, '_> {
         let mut start = from;
         for found in memchr_iter(b'\n', part) {
             let end = from + found;
-            if end - start > LONGEST_LINE {
+            if end - start > self.recipe.longest_line {
                 self.take_line(start, end);
             }
             self.batch.lines += 1;
@@ -215,7 +212,8 @@ impl<'t> Scan<'t, '_> {
 
     /// Parses one line and counts how it ended.
     fn take_line(&mut self, start: usize, end: usize) {
-        const TOO_LONG: Reject = Reject::new("line", "at most 65536 bytes in a line");
+        const TOO_LONG: Reject =
+            Reject::new("line", "at most 65536 bytes in a line, 32 MiB in a one-line document");
         let text = self.stretch.text;
         let Some(raw) = text.get(start..end) else { return };
         let unfinished = end == text.len();
@@ -226,7 +224,7 @@ impl<'t> Scan<'t, '_> {
         if line.is_empty() {
             return;
         }
-        if line.len() > LONGEST_LINE {
+        if line.len() > self.recipe.longest_line {
             return self.reject(start, raw, TOO_LONG, "");
         }
         match self.read_line(line) {
@@ -403,7 +401,7 @@ impl<'t> Scan<'t, '_> {
 
     fn end_time(&self, raw: &[u8]) -> Option<EndTime> {
         let line = clean(raw);
-        if line.is_empty() || line.len() > LONGEST_LINE {
+        if line.is_empty() || line.len() > self.recipe.longest_line {
             return None;
         }
         let mut scratch = Vec::new();

@@ -11,8 +11,7 @@ use memchr::{memchr, memmem, memrchr};
 
 use crate::logs::detect::Header;
 use crate::logs::line::Columns;
-use crate::logs::read::LONGEST_LINE;
-use crate::logs::read::lines::{HOLE, KEPT_OF_LONG, after_hole};
+use crate::logs::read::lines::{HOLE, after_hole, kept_of_long};
 use crate::logs::read::plan::header_by;
 use crate::logs::read::recipe::Recipe;
 use crate::logs::read::scan::Ending;
@@ -72,7 +71,7 @@ impl Stream {
             parts: Vec::new(),
             error: None,
         };
-        self.fill_bytes(size, &mut chunk);
+        self.fill_bytes(size, recipe.longest_line, &mut chunk);
         self.offset = chunk.offset.saturating_add(match chunk.long_line {
             Some(length) => length.saturating_add(1),
             None => chunk.bytes.len() as u64,
@@ -81,7 +80,7 @@ impl Stream {
         chunk
     }
 
-    fn fill_bytes(&mut self, size: usize, chunk: &mut Chunk) {
+    fn fill_bytes(&mut self, size: usize, longest_line: usize, chunk: &mut Chunk) {
         let mut wanted = size.max(1);
         loop {
             self.read_to(wanted, chunk);
@@ -93,8 +92,8 @@ impl Stream {
                 return;
             }
             drop_hole(chunk);
-            if chunk.bytes.len() > LONGEST_LINE {
-                self.cut_long_line(chunk);
+            if chunk.bytes.len() > longest_line {
+                self.cut_long_line(longest_line, chunk);
                 return;
             }
             wanted = chunk.bytes.len().saturating_add(size.max(1));
@@ -122,9 +121,9 @@ impl Stream {
     }
 
     /// Keeps the beginning of a line that is too long, and reads on to where it ends.
-    fn cut_long_line(&mut self, chunk: &mut Chunk) {
+    fn cut_long_line(&mut self, longest_line: usize, chunk: &mut Chunk) {
         let mut length = chunk.bytes.len() as u64;
-        chunk.bytes.truncate(KEPT_OF_LONG);
+        chunk.bytes.truncate(kept_of_long(longest_line));
         let mut step = Vec::with_capacity(STEP);
         loop {
             step.clear();

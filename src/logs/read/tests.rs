@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::logs::line::LONGEST_LINE;
 use crate::model::input::{Status, Tally};
 
 #[derive(Default)]
@@ -474,6 +475,30 @@ fn a_forced_format_rejects_what_it_cannot_read() {
     assert_eq!((report.tally.rejected, report.tally.events), (1, 0));
     let reject = &report.rejects[0];
     assert_eq!((reject.line, reject.format, reject.field), (1, "netfilter", "SPT"));
+}
+
+#[test]
+fn a_document_of_one_line_is_read_whole() {
+    let tuple = |n: usize| {
+        let port = if n.is_multiple_of(3) { 25 } else { 443 };
+        format!("\"1793613600,198.51.100.{},10.0.0.25,{},{port},T,I,A,B,,,,\"", n % 250, 1024 + n)
+    };
+    let tuples: Vec<String> = (0..6000).map(tuple).collect();
+    let document = format!(
+        "{{\"records\":[{{\"macAddress\":\"000D3A000001\",\"properties\":{{\"flows\":[{{\"flows\":\
+         [{{\"flowTuples\":[{}]}}]}}]}}}}]}}",
+        tuples.join(",")
+    );
+    for content in [document.clone().into_bytes(), gzip(document.as_bytes())] {
+        for block in [64 << 10, BLOCK_SIZE] {
+            let outcome = read_content(&content, &Setup { block, ..Setup::default() });
+            assert_eq!(outcome.flows.len(), 2000);
+            assert!(outcome.flows.iter().all(|flow| flow.starts_with("0:1 2026-11-02T10:00:00Z")));
+            assert_eq!(outcome.reports[0].tally.events, 1);
+        }
+    }
+    let long = format!("{}{}\n{}", log(8), "x".repeat(LONGEST_LINE + 1), log(8));
+    assert_eq!(read_content(long.as_bytes(), &Setup::default()).reports[0].tally.rejected, 1);
 }
 
 #[test]
