@@ -9,6 +9,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 use crate::correlate::{Correlator, Evidence, Interest, World};
 use crate::error::{Error, Result};
 use crate::judge::Judge;
@@ -95,6 +97,17 @@ impl Published {
         let tickets = self.judgement.targets.iter().filter(|target| target.makes_ticket());
         tickets.map(|target| target.priority).min()
     }
+}
+
+/// A pool of that many threads, or one per core: what scans and logs are read on.
+///
+/// # Errors
+/// Of kind `Usage` where the system does not grant the threads.
+pub fn workers(threads: Option<u16>) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads.map_or(0, usize::from))
+        .build()
+        .map_err(|error| Error::usage(format!("the worker threads cannot be started: {error}")))
 }
 
 /// Bytes on disk that a job will read, for progress; what cannot be looked at counts nothing.

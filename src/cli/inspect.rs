@@ -15,6 +15,7 @@ use crate::model::flow::FlowEvent;
 use crate::model::input::{Devices, InputKind};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
+use crate::pipeline;
 use crate::scan::inspect::finding_lines;
 use crate::scan::is_export;
 use crate::scan::read::{ScanOptions, read_scan};
@@ -22,7 +23,7 @@ use crate::writers::escape;
 
 use super::args::InspectArguments;
 use super::inputs::{parse_time, policy_with_flags};
-use super::{account, terminal, threads};
+use super::{account, terminal};
 
 /// Exit code where an input could not be read or recognised.
 const INCOMPLETE: u8 = 3;
@@ -34,7 +35,7 @@ const HEAD: u64 = 8192;
 pub(super) fn inspect(arguments: &InspectArguments) -> Result<u8> {
     let policy = policy_with_flags(arguments.policy.as_deref(), &arguments.inputs)?;
     let now = parse_time("--now", arguments.inputs.now.as_deref())?;
-    let pool = threads::pool(arguments.threads)?;
+    let pool = pipeline::workers(arguments.threads)?;
     let found = expand(&arguments.files);
     for error in &found.refused {
         terminal::say(&error.to_string());

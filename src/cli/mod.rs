@@ -11,7 +11,6 @@ mod progress;
 mod run;
 mod signals;
 mod terminal;
-mod threads;
 
 use std::process::ExitCode;
 

@@ -12,11 +12,11 @@ use crate::scan::catalogue::PluginSelection;
 use crate::scan::read::{ScanOptions, Truncated};
 use crate::writers::publish::Step;
 
+use super::account;
 use super::args::{FailOn, RunArguments};
 use super::inputs::{parse_time, policy_with_flags};
 use super::progress::{Progress, Verbosity};
 use super::signals::Signals;
-use super::{account, threads};
 
 /// Exit code of a complete run in which no ticket reached `--fail-on`.
 const COMPLETE: u8 = 0;
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
     let verbosity = if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal };
     let progress = Progress::new(verbosity, pipeline::size_of_inputs(&job));
     let signals = Signals::install();
-    let pool = threads::pool(arguments.threads)?;
+    let pool = pipeline::workers(arguments.threads)?;
     let result = pool.install(|| {
         let mut before = |step: Step| {
             if step == Step::Swap {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test is a panic")]
 
+mod architecture;
 mod case;
 mod oracle;
 mod program;
