@@ -46,10 +46,10 @@ pub(super) enum Command {
 /// `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
-    /// The policy file, whose [inputs] also say what to read and where to write.
+    /// The policy file, whose inputs section also says what to read and where to write.
     #[arg(long, value_name = "FILE", conflicts_with = "policy")]
     pub(super) config: Option<PathBuf>,
-    /// A policy file, its [inputs] left aside.
+    /// A policy file, its inputs section left aside.
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
     /// A Nessus export, a folder or a quoted glob; repeats.
@@ -95,7 +95,7 @@ pub(super) struct RunArguments {
     pub(super) quiet: bool,
 }
 
-/// What logs do not say themselves; flags override the policy's [[input]] blocks.
+/// What logs do not say themselves; flags override the input blocks of the policy.
 #[derive(Debug, Args)]
 pub(super) struct InputArguments {
     /// Force a log format; repeats.
@@ -119,7 +119,7 @@ pub(super) struct InspectArguments {
     /// Logs or Nessus exports; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<String>,
-    /// A policy whose [[input]] blocks and [verdicts] apply.
+    /// A policy whose input blocks and verdicts apply.
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
     /// What logs do not say themselves.

@@ -63,7 +63,7 @@ fn band(priority: Priority) -> u8 {
     priority.index() as u8 + 1
 }
 
-/// What the arguments and the policy together ask for; flags override the policy's [inputs].
+/// What the arguments and the policy together ask for; flags override the policy's inputs section.
 fn job(arguments: &RunArguments) -> Result<Job> {
     let file = arguments.config.as_deref().or(arguments.policy.as_deref());
     let policy = policy_with_flags(file, &arguments.inputs)?;
