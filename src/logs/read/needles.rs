@@ -1,5 +1,5 @@
-//! Finds the lines worth reading in a block. In: the byte patterns of the formats that a file
-//! holds, for the ports that matter. Out: the next place where one of them stands.
+//! Finds the lines worth reading in a block. In: the byte patterns of the formats that a file may
+//! hold, for the ports that matter. Out: the next place where one of them stands.
 //!
 //! Most lines of a firewall log are about other ports, so a run spends most of its time here. The
 //! way is chosen by what the patterns have in common:
@@ -7,9 +7,10 @@
 //! * all begin alike (`DPT=25 `, `DPT=587 `): search once for what they share and look at the digits
 //!   by hand. One pass, however many ports there are;
 //! * up to a few dozen: Teddy, which tests 32 bytes at once for the first bytes of all patterns;
-//! * more: an automaton.
+//! * the patterns of all formats: search for the digits of the ports, and look around them for the
+//!   rest of a pattern. Again one pass, however many formats there are.
 
-use aho_corasick::{AhoCorasick, MatchKind, packed};
+use aho_corasick::{AhoCorasick, Input, MatchKind, Span, packed};
 use memchr::memmem;
 
 /// Shortest common beginning that is rare enough to be searched for alone.
@@ -33,12 +34,11 @@ enum Way {
         anchor: memmem::Finder<'static>,
         tails: Vec<Vec<u8>>,
     },
-    Packed(Box<packed::Searcher>),
-    Automaton(Box<AhoCorasick>),
-    /// The digits of ports with no digit before or after them.
-    Digits {
-        digits: Box<AhoCorasick>,
-        others: Option<Box<AhoCorasick>>,
+    Many(Finder),
+    Numbers {
+        numbers: Numbers,
+        /// Patterns without a port.
+        others: Box<Search>,
     },
 }
 
@@ -56,49 +56,106 @@ impl Search {
             return Self::every_line();
         }
         let shared = common_start(&needles);
-        let way = match needles.as_slice() {
+        Self(match needles.as_slice() {
             [] => Way::Nothing,
             [one] => Way::One(memmem::Finder::new(one).into_owned()),
             [first, ..] if shared >= SHORTEST_ANCHOR => Way::Anchor {
                 anchor: memmem::Finder::new(first.get(..shared).unwrap_or(first)).into_owned(),
                 tails: needles.iter().filter_map(|n| n.get(shared..)).map(Into::into).collect(),
             },
-            _ => packed_or_automaton(&needles),
-        };
-        Self(way)
+            _ => Finder::new(&needles).map_or(Way::EveryLine, Way::Many),
+        })
     }
 
-    /// Finds the ports' digits between bytes that are no digits: for lines that stand inside JSON
-    /// or CSV, where quotes and tabs are written in another way. Patterns without digits (names of
-    /// services) are searched for as they are.
-    pub(super) fn digits_of(ports: &[u16], needles: &[Vec<u8>]) -> Self {
-        let digits: Vec<String> = ports.iter().map(u16::to_string).collect();
-        let bare: Vec<&Vec<u8>> =
-            needles.iter().filter(|needle| !needle.iter().any(u8::is_ascii_digit)).collect();
-        // Leftmost-longest, so that 2525 is not taken for a 25 that a digit follows.
-        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&digits);
-        let Ok(search) = built else { return Self::every_line() };
-        let others = if bare.is_empty() { None } else { AhoCorasick::new(&bare).ok() };
-        Self(Way::Digits { digits: Box::new(search), others: others.map(Box::new) })
+    /// Finds any of the patterns by the digits of the ports in them.
+    pub(super) fn by_ports(ports: &[u16], needles: Vec<Vec<u8>>) -> Self {
+        Self::numbers(ports, needles, Around::Pattern)
+    }
+
+    /// Finds the ports' digits, whatever stands around them: for lines inside JSON or CSV, where
+    /// quotes and tabs are written in another way. Patterns without digits (names of services)
+    /// are searched for as they are.
+    pub(super) fn digits_of(ports: &[u16], needles: Vec<Vec<u8>>) -> Self {
+        Self::numbers(ports, needles, Around::AnythingElse)
+    }
+
+    fn numbers(ports: &[u16], needles: Vec<Vec<u8>>, around: Around) -> Self {
+        let digits: Vec<Vec<u8>> = ports.iter().map(|port| port.to_string().into_bytes()).collect();
+        let mut contexts = vec![Vec::new(); digits.len()];
+        let mut others = Vec::new();
+        for needle in needles {
+            match contexts_of(&needle, &digits) {
+                Some((port, context)) => contexts.get_mut(port).into_iter().for_each(|of_port| {
+                    of_port.push(context.clone());
+                }),
+                None => others.push(needle),
+            }
+        }
+        let Some(finder) = Finder::new(&digits) else { return Self::any_of(others) };
+        let numbers = Numbers { finder, around, contexts };
+        Self(Way::Numbers { numbers, others: Box::new(Self::any_of(others)) })
+    }
+
+    /// Starts looking through a text.
+    pub(super) fn hits(&self) -> Hits<'_> {
+        Hits { search: self, number: Known::Nothing, other: Known::Nothing }
     }
 
     /// The next place of a pattern at or after `from`, which is the start of a line.
-    pub(super) fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+    fn next(&self, text: &[u8], from: usize) -> Option<usize> {
         let rest = text.get(from..)?;
         let found = match &self.0 {
             Way::Nothing => None,
             Way::EveryLine => (!rest.is_empty()).then_some(0),
             Way::One(finder) => finder.find(rest),
             Way::Anchor { anchor, tails } => next_anchored(rest, anchor, tails),
-            Way::Packed(searcher) => searcher.find(rest).map(|found| found.start()),
-            Way::Automaton(automaton) => automaton.find(rest).map(|found| found.start()),
-            Way::Digits { digits, others } => {
-                let number = next_number(rest, digits);
-                let other = others.as_ref().and_then(|o| o.find(rest)).map(|found| found.start());
-                [number, other].into_iter().flatten().min()
-            }
+            Way::Many(finder) => return finder.find(text, from).map(|found| found.start),
+            Way::Numbers { .. } => return self.hits().next(text, from),
         };
         found.map(|at| at.saturating_add(from))
+    }
+}
+
+/// Looks through one text from front to back.
+#[derive(Debug)]
+pub(super) struct Hits<'s> {
+    search: &'s Search,
+    number: Known,
+    other: Known,
+}
+
+/// What one of two searches side by side found last. Without it the rarer one would look through
+/// the rest of the text again for every hit of the other.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    Nothing,
+    At(usize),
+    NoMore,
+}
+
+impl Hits<'_> {
+    /// The next place of a pattern at or after `from`, which is the start of a line and never less
+    /// than before.
+    pub(super) fn next(&mut self, text: &[u8], from: usize) -> Option<usize> {
+        let Way::Numbers { numbers, others } = &self.search.0 else {
+            return self.search.next(text, from);
+        };
+        let number = self.number.at_or_after(from, || numbers.next(text, from));
+        let other = self.other.at_or_after(from, || others.next(text, from));
+        [number, other].into_iter().flatten().min()
+    }
+}
+
+impl Known {
+    fn at_or_after(&mut self, from: usize, look: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        match *self {
+            Self::At(at) if at >= from => return Some(at),
+            Self::NoMore => return None,
+            Self::At(_) | Self::Nothing => {}
+        }
+        let found = look();
+        *self = found.map_or(Self::NoMore, Self::At);
+        found
     }
 }
 
@@ -115,23 +172,109 @@ fn next_anchored(text: &[u8], anchor: &memmem::Finder<'_>, tails: &[Vec<u8>]) ->
     })
 }
 
-fn next_number(text: &[u8], digits: &AhoCorasick) -> Option<usize> {
-    let is_digit =
-        |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_digit);
-    digits
-        .find_iter(text)
-        .find(|found| !is_digit(found.start().checked_sub(1)) && !is_digit(Some(found.end())))
-        .map(|found| found.start())
+/// A search for several patterns at once; of those that begin at one place the longest.
+#[derive(Debug)]
+enum Finder {
+    Packed(Box<packed::Searcher>),
+    Automaton(Box<AhoCorasick>),
 }
 
-fn packed_or_automaton(needles: &[Vec<u8>]) -> Way {
-    if needles.len() <= MOST_PACKED
-        && let Some(searcher) = packed::Searcher::new(needles)
-    {
-        return Way::Packed(Box::new(searcher));
+/// Where a pattern stands, and which.
+struct Found {
+    start: usize,
+    end: usize,
+    pattern: usize,
+}
+
+impl Finder {
+    /// None where there is nothing to find.
+    fn new(patterns: &[Vec<u8>]) -> Option<Self> {
+        if patterns.is_empty() {
+            return None;
+        }
+        if patterns.len() <= MOST_PACKED {
+            let mut config = packed::Config::new();
+            let longest = packed::MatchKind::LeftmostLongest;
+            let packed = config.match_kind(longest).builder().extend(patterns).build();
+            if let Some(searcher) = packed {
+                return Some(Self::Packed(Box::new(searcher)));
+            }
+        }
+        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns);
+        built.ok().map(|automaton| Self::Automaton(Box::new(automaton)))
     }
-    AhoCorasick::new(needles)
-        .map_or(Way::EveryLine, |automaton| Way::Automaton(Box::new(automaton)))
+
+    fn find(&self, text: &[u8], from: usize) -> Option<Found> {
+        let span = Span { start: from, end: text.len() };
+        let found = match self {
+            Self::Packed(searcher) => searcher.find_in(text, span)?,
+            Self::Automaton(automaton) => automaton.find(Input::new(text).span(span))?,
+        };
+        let pattern = found.pattern().as_usize();
+        Some(Found { start: found.start(), end: found.end(), pattern })
+    }
+}
+
+/// What has to stand around the digits of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Around {
+    /// The rest of one of its patterns.
+    Pattern,
+    /// No other digits.
+    AnythingElse,
+}
+
+/// What stands before and behind the digits of the port in a pattern.
+type Context = (Vec<u8>, Vec<u8>);
+
+/// A search for ports' digits between bytes that are no digits.
+#[derive(Debug)]
+struct Numbers {
+    finder: Finder,
+    around: Around,
+    /// For each port, the contexts that its patterns want.
+    contexts: Vec<Vec<Context>>,
+}
+
+impl Numbers {
+    fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+        let is_digit =
+            |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_digit);
+        let mut at = from;
+        loop {
+            let found = self.finder.find(text, at)?;
+            let alone = !is_digit(found.start.checked_sub(1)) && !is_digit(Some(found.end));
+            if alone && (self.around == Around::AnythingElse || self.has_context(text, &found)) {
+                return Some(found.start);
+            }
+            at = found.end;
+        }
+    }
+
+    fn has_context(&self, text: &[u8], found: &Found) -> bool {
+        let (before, behind) = (text.get(..found.start), text.get(found.end..));
+        let (before, behind) = (before.unwrap_or_default(), behind.unwrap_or_default());
+        let contexts = self.contexts.get(found.pattern).map(Vec::as_slice).unwrap_or_default();
+        contexts.iter().any(|(head, tail)| {
+            // Most fail at the byte next to the digits.
+            head.last().is_none_or(|last| before.last() == Some(last))
+                && before.ends_with(head)
+                && behind.starts_with(tail)
+        })
+    }
+}
+
+/// Which port's digits stand in a pattern, and what stands around them.
+fn contexts_of(needle: &[u8], digits: &[Vec<u8>]) -> Option<(usize, Context)> {
+    let is_digit =
+        |at: Option<usize>| at.and_then(|at| needle.get(at)).is_some_and(u8::is_ascii_digit);
+    digits.iter().enumerate().find_map(|(port, digits)| {
+        let start = memmem::rfind(needle, digits)?;
+        let end = start.checked_add(digits.len())?;
+        let alone = !is_digit(start.checked_sub(1)) && !is_digit(Some(end));
+        let context = (needle.get(..start)?.to_vec(), needle.get(end..)?.to_vec());
+        alone.then_some((port, context))
+    })
 }
 
 /// How many bytes all patterns begin with.
@@ -153,8 +296,9 @@ mod tests {
 
     fn all(search: &Search, text: &str) -> Vec<usize> {
         let mut found = Vec::new();
+        let mut hits = search.hits();
         let mut from = 0;
-        while let Some(at) = search.next(text.as_bytes(), from) {
+        while let Some(at) = hits.next(text.as_bytes(), from) {
             found.push(at);
             from = at + 1;
         }
@@ -174,14 +318,24 @@ mod tests {
         assert_eq!(all(&Search::any_of(Vec::new()), text), Vec::<usize>::new());
         let many: Vec<Vec<u8>> = (0..90u16).map(|n| format!(",{n},").into_bytes()).collect();
         let automaton = Search::any_of(many);
-        assert!(matches!(automaton.0, Way::Automaton(_)));
+        assert!(matches!(automaton.0, Way::Many(Finder::Automaton(_))));
         assert_eq!(all(&automaton, text), [35]);
+    }
+
+    #[test]
+    fn patterns_are_found_by_their_ports() {
+        let text = "a DPT=25 b DPT=250 c DPT=587 /smtp ,25, SPT=25 DPT=2525 :25";
+        let patterns = needles(&["DPT=25 ", "DPT=587 ", "DPT=2525 ", ",25,", "/smtp", ":25"]);
+        let search = Search::by_ports(&[25, 587, 2525], patterns.clone());
+        assert_eq!(all(&search, text), [6, 25, 29, 36, 51, 57]);
+        assert_eq!(all(&Search::any_of(patterns), text).len(), 6);
+        assert_eq!(all(&Search::by_ports(&[], needles(&["/smtp"])), text), [29]);
     }
 
     #[test]
     fn digits_stand_alone() {
         let text = r#"125 2525 {"a":25} \t587\t 4650 a/smtp 465"#;
-        let search = Search::digits_of(&[25, 465, 587, 2525], &needles(&["/smtp", "/25"]));
+        let search = Search::digits_of(&[25, 465, 587, 2525], needles(&["/smtp", "/25"]));
         assert_eq!(all(&search, text), [4, 14, 20, 32, 38]);
     }
 }

@@ -149,12 +149,11 @@ fn build_search(seen: FormatSet, scope: Scope, wrapped: Wrapped, selection: &Sel
         let of_ports = ports.iter().flat_map(|port| format.needles(*port));
         needles.extend(of_ports.filter(|needle| is_seen || is_telling(needle)));
     }
-    match wrapped {
-        Wrapped::No => Search::any_of(needles),
-        Wrapped::Yes => {
-            let ports: Vec<u16> = ports.iter().copied().collect();
-            Search::digits_of(&ports, &needles)
-        }
+    let ports: Vec<u16> = ports.iter().copied().collect();
+    match (wrapped, scope) {
+        (Wrapped::No, Scope::Seen) => Search::any_of(needles),
+        (Wrapped::No, Scope::All) => Search::by_ports(&ports, needles),
+        (Wrapped::Yes, _) => Search::digits_of(&ports, needles),
     }
 }
 

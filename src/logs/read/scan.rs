@@ -137,9 +137,10 @@ impl<'t> Scan<'t, '_> {
     /// Jumps from line to line that holds a needle; what lies between is only counted.
     fn walk(&mut self) {
         let text = self.stretch.text;
-        let search = &*self.recipe.search;
+        let recipe = self.recipe;
+        let mut hits = recipe.search.hits();
         let mut at = 0;
-        while let Some(hit) = search.next(text, at) {
+        while let Some(hit) = hits.next(text, at) {
             let before = text.get(at..hit).unwrap_or_default();
             let start = memrchr(b'\n', before).map_or(at, |found| at + found + 1);
             let after = text.get(hit..).unwrap_or_default();
