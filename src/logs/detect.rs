@@ -235,10 +235,11 @@ impl Survey {
 
     fn add_bare(&mut self, line: &[u8]) -> bool {
         let opened = envelope::open(line);
-        // Most lines are of a mail format that was already seen; then no firewall wrote them, but
-        // for the records of sensors, which are JSON.
+        // Most lines are of a format that was already seen, and then of no other, but for the
+        // records of sensors (JSON), which can be of both kinds.
         let is_known = !line.starts_with(b"{")
-            && self.bare.mail().any(|(_, format)| format.recognises(&opened));
+            && (self.bare.firewall().any(|(_, format)| format.recognises(&opened))
+                || self.bare.mail().any(|(_, format)| format.recognises(&opened)));
         if is_known {
             self.bare_lines += 1;
             return true;

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memchr::{memchr, memrchr};
 use rayon::prelude::*;
@@ -43,7 +43,7 @@ const MOST_SAMPLES: u64 = 512;
 const SAMPLE: usize = 4096;
 
 /// A file up to this size is searched for the patterns of all formats.
-const SMALL: u64 = 8 << 20;
+const SMALL: u64 = 4 << 20;
 
 /// Bytes of the text by which copies are suspected.
 pub(super) const PRINT: usize = 256;
@@ -87,16 +87,15 @@ pub(super) enum State {
 
 /// Looks at all inputs.
 pub(super) fn plan(inputs: Vec<LogInput>, options: &ReadOptions<'_>) -> Vec<Plan> {
-    let looks: Vec<Result<Look>> = inputs.par_iter().map(look).collect();
-    let mut searches = Searches::default();
+    let searches = Mutex::new(Searches::default());
     let wanted = Wanted::of(&options.selection);
     inputs
-        .into_iter()
-        .zip(looks)
-        .map(|(input, look)| {
-            let state = match look {
+        .into_par_iter()
+        .map(|input| {
+            // Nothing of a head is kept but what the plan needs: there may be many inputs.
+            let state = match look(&input) {
                 Err(error) => State::Skip(Status::Unreadable(error)),
-                Ok(look) => finish(&input, look, options, &mut searches, &wanted),
+                Ok(look) => finish(&input, look, options, &searches, &wanted),
             };
             Plan { input, state }
         })
@@ -230,7 +229,7 @@ fn finish(
     input: &LogInput,
     mut look: Look,
     options: &ReadOptions<'_>,
-    searches: &mut Searches,
+    searches: &Mutex<Searches>,
     wanted: &Wanted,
 ) -> State {
     let mut holding = look.survey.holding();
@@ -253,11 +252,15 @@ fn finish(
     let narrow = large || header.is_some() || routing == Routing::Forced;
     let scope = if narrow { Scope::Seen } else { Scope::All };
     let wrapped = if wrapping.is_some() { Wrapped::Yes } else { Wrapped::No };
+    let search = searches
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(formats, scope, wrapped, options);
     let recipe = Recipe {
         formats,
         routing,
         wrapping,
-        search: searches.get(formats, scope, wrapped, options),
+        search,
         header: header.clone(),
         header_start,
         zone: zone_of(input.settings.zone),

@@ -189,11 +189,16 @@ impl Rounds {
 
     /// Takes what the jobs of a round gave; what can be consumed now comes back in order.
     fn take(&mut self, results: Vec<JobResult>) -> Vec<Step> {
+        // Results come in the order of the jobs, which is that of the running inputs.
+        let mut position = 0;
         for result in results {
-            let Some(running) = self.running.iter_mut().find(|r| r.index == result.index) else {
-                continue;
-            };
-            running.take(result.gave);
+            let is_of = |running: &Running| running.index == result.index;
+            while self.running.get(position).is_some_and(|running| !is_of(running)) {
+                position += 1;
+            }
+            if let Some(running) = self.running.get_mut(position) {
+                running.take(result.gave);
+            }
         }
         for running in &mut self.running {
             running.note_end();
