@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use crate::logs::fields::same;
 use crate::logs::mail::FORMATS;
 use crate::logs::mail::fact::{Fact, MailRecord, Subject, fold, key};
 use crate::model::time::Timestamp;
@@ -134,11 +135,11 @@ impl FactBatch {
     /// Neighbouring lines mostly have one server, so the last is looked at first.
     fn server_index(&mut self, name: &[u8]) -> u32 {
         if let Some(last) = self.facts.last().map(|fact| fact.server)
-            && self.servers.get(last as usize).is_some_and(|known| **known == *name)
+            && self.servers.get(last as usize).is_some_and(|known| same(known, name))
         {
             return last;
         }
-        let found = self.servers.iter().position(|known| **known == *name);
+        let found = self.servers.iter().position(|known| same(known, name));
         let index = found.unwrap_or_else(|| {
             self.servers.push(name.into());
             self.servers.len() - 1

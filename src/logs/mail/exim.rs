@@ -40,7 +40,7 @@ impl MailFormat for Format {
     fn recognises(&self, line: &Line<'_>) -> bool {
         let Some(entry) = Entry::parse(line) else { return false };
         split_id(entry.text).is_some()
-            || STARTS.iter().any(|start| entry.text.starts_with(start))
+            || STARTS.iter().any(|start| take_start(entry.text, start).is_some())
             || authenticator(entry.text).is_some()
     }
 
@@ -430,10 +430,16 @@ fn field<'a>(fields: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Some(value.get(..value.iter().take_while(|b| **b != b' ').count()).unwrap_or(value))
 }
 
+/// What follows `start`: most lines differ in the first byte, which is cheaper to compare than to
+/// call for.
+fn take_start<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
+    if text.first() == start.first() { text.strip_prefix(start) } else { None }
+}
+
 /// Kind and client's place of a line about a conversation.
 fn locate(text: &[u8]) -> Option<(Kind, &[u8])> {
     let anchored =
-        ANCHORED.iter().find_map(|(start, kind)| Some((*kind, text.strip_prefix(*start)?)));
+        ANCHORED.iter().find_map(|(start, kind)| Some((*kind, take_start(text, start)?)));
     if anchored.is_some() {
         return anchored;
     }

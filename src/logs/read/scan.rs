@@ -10,6 +10,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use crate::logs::clock::{Clock, Guesses};
 use crate::logs::detect::{FormatId, Recognised};
 use crate::logs::envelope;
+use crate::logs::fields::same;
 use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
 use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome, Reject};
 use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord};
@@ -368,7 +369,8 @@ impl<'t> Scan<'t, '_> {
         if records.is_empty() {
             let time = line.time.and_then(|time| self.clock.resolve(time));
             extend(&mut self.batch.span, time);
-            self.note_server(line.host, time);
+            // Without a tag the word may be no host but the first of a log that names none.
+            self.note_server(line.tag.and(line.host), time);
             return Kept::None;
         }
         Kept::Some
@@ -378,7 +380,7 @@ impl<'t> Scan<'t, '_> {
         let Some(time) = time else { return };
         let name = named.unwrap_or(&self.recipe.server);
         let span = Span { first: time, last: time };
-        match self.batch.servers.iter_mut().rev().find(|(known, _)| **known == *name) {
+        match self.batch.servers.iter_mut().rev().find(|(known, _)| same(known, name)) {
             Some((_, known)) => *known = known.union(span),
             None => self.batch.servers.push((name.into(), span)),
         }
