@@ -57,6 +57,11 @@ impl<'a> Json<'a> {
         self.0 == b"true"
     }
 
+    /// Whether it is an object.
+    pub fn is_object(self) -> bool {
+        self.0.starts_with(b"{")
+    }
+
     /// The members of an object in order; nothing for any other value.
     pub fn members(self) -> impl Iterator<Item = (&'a [u8], Json<'a>)> {
         let mut rest = self.0.strip_prefix(b"{").unwrap_or_default();

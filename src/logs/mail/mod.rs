@@ -14,6 +14,7 @@ pub mod exim;
 pub mod fact;
 pub mod postfix;
 pub mod sessions;
+pub mod suricata_smtp;
 #[cfg(test)]
 mod testing;
 
@@ -22,7 +23,8 @@ pub use fact::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Verb, W
 pub use sessions::{Assembler, Finished, Keep, Limits};
 
 /// Every mail format, in the order of recognition: the first that recognises a line has it.
-pub static FORMATS: &[&dyn MailFormat] = &[&postfix::Format, &exchange::Format, &exim::Format];
+pub static FORMATS: &[&dyn MailFormat] =
+    &[&postfix::Format, &exchange::Format, &exim::Format, &suricata_smtp::Format];
 
 /// One mail server's log format.
 pub trait MailFormat: Sync {
