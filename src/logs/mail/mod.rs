@@ -12,6 +12,7 @@ pub mod batch;
 pub mod exchange;
 pub mod exim;
 pub mod fact;
+pub mod mdaemon;
 pub mod postfix;
 pub mod sessions;
 pub mod suricata_smtp;
@@ -24,7 +25,7 @@ pub use sessions::{Assembler, Finished, Keep, Limits};
 
 /// Every mail format, in the order of recognition: the first that recognises a line has it.
 pub static FORMATS: &[&dyn MailFormat] =
-    &[&postfix::Format, &exchange::Format, &exim::Format, &suricata_smtp::Format];
+    &[&postfix::Format, &exchange::Format, &exim::Format, &suricata_smtp::Format, &mdaemon::Format];
 
 /// One mail server's log format.
 pub trait MailFormat: Sync {

@@ -149,6 +149,10 @@ impl ServerSessions {
     ) -> Told {
         let place = match self.current(key, record, &fact, around) {
             Some(place) => place,
+            // The end of a session of which nothing is known, not even whose it was.
+            None if matches!(fact, Fact::Disconnect { .. }) && record.client.is_none() => {
+                return Told::First;
+            }
             None => self.open(key, record, around),
         };
         let Some(slot) = self.slot(place) else { return Told::First };
