@@ -9,6 +9,7 @@
 use crate::logs::line::{Columns, Line, Outcome};
 
 pub mod batch;
+pub mod courier;
 pub mod exchange;
 pub mod exim;
 pub mod fact;
@@ -24,8 +25,14 @@ pub use fact::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Verb, W
 pub use sessions::{Assembler, Finished, Keep, Limits};
 
 /// Every mail format, in the order of recognition: the first that recognises a line has it.
-pub static FORMATS: &[&dyn MailFormat] =
-    &[&postfix::Format, &exchange::Format, &exim::Format, &suricata_smtp::Format, &mdaemon::Format];
+pub static FORMATS: &[&dyn MailFormat] = &[
+    &postfix::Format,
+    &exchange::Format,
+    &exim::Format,
+    &suricata_smtp::Format,
+    &mdaemon::Format,
+    &courier::Format,
+];
 
 /// One mail server's log format.
 pub trait MailFormat: Sync {
