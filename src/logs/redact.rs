@@ -2,8 +2,9 @@
 //! AUTH and its mechanism replaced by `[redacted]`, borrowed where nothing had to go.
 //!
 //! OpenSMTPD (`command="AUTH PLAIN <base64>"`), Courier, Haraka, Sendmail (`LogLevel` 15) and
-//! MailEnable write credentials into their logs. Continued AUTH stands alone in its line, so
-//! long base64 right after a server's or client's arrow goes too. Nothing here decides what a
+//! MailEnable write credentials into their logs; Postfix does of clients that do not wait for an
+//! answer. Continued AUTH stands alone in its line, so long base64 right after a server's or
+//! client's arrow goes too. Nothing here decides what a
 //! line means; every place that quotes a line uses this one function.
 
 use std::borrow::Cow;
@@ -35,6 +36,13 @@ const MECHANISMS: &[&[u8]] = &[
 /// Marks before a line that a client sent, in logs of the conversation.
 const ARROWS: &[&[u8]] = &[b"<-- ", b"RECEIVED: ", b"C: ", b",<,", b"<<< "];
 
+/// Postfix's words before the client whose text it quotes (`smtpd`), or before that text
+/// (`postscreen`): what was sent too early after AUTH is a credential.
+const EARLY: [(&[u8], &[u8]); 2] = [(b" after AUTH from ", b"]: "), (b" after AUTH", b": ")];
+
+/// Longest name and address of a client.
+const CLIENT: usize = 512;
+
 /// The line without credentials.
 pub fn redact(line: &[u8]) -> Cow<'_, [u8]> {
     let mut clean: Vec<u8> = Vec::new();
@@ -57,12 +65,27 @@ pub fn redact(line: &[u8]) -> Cow<'_, [u8]> {
 fn next_secret(line: &[u8], from: usize) -> Option<(usize, usize)> {
     let mut at = from;
     while at < line.len() {
-        if let Some(secret) = after_auth(line, at).or_else(|| after_arrow(line, at)) {
+        if let Some(secret) = secret_at(line, at) {
             return Some(secret);
         }
         at = at.saturating_add(1);
     }
     None
+}
+
+fn secret_at(line: &[u8], at: usize) -> Option<(usize, usize)> {
+    after_auth(line, at).or_else(|| after_arrow(line, at)).or_else(|| after_early(line, at))
+}
+
+/// `improper command pipelining after AUTH from name[address]: what the client sent`, to the end.
+fn after_early(line: &[u8], at: usize) -> Option<(usize, usize)> {
+    let rest = line.get(at..)?;
+    let (words, mark) = EARLY.iter().find(|(words, _)| rest.starts_with(words))?;
+    let client = rest.get(words.len()..rest.len().min(CLIENT))?;
+    let length = client.windows(mark.len()).position(|text| text == *mark)?;
+    let start = at.saturating_add(words.len()).saturating_add(length).saturating_add(mark.len());
+    let text = line.get(start..)?.trim_ascii_end();
+    (!text.is_empty()).then(|| (start, start.saturating_add(text.len())))
 }
 
 /// `AUTH PLAIN secret` at this place: the word, in any case, blanks or tabs, a mechanism, then the
@@ -162,6 +185,14 @@ mod tests {
             ("AUTH PLAIN Ax1 AUTH PLAIN Bx2", "AUTH PLAIN [redacted] AUTH PLAIN [redacted]"),
             ("AUTH X-OWN a1b2", "AUTH X-OWN [redacted]"),
             ("AUTH PLAIN abcdefgh", "AUTH PLAIN [redacted]"),
+            (
+                "improper command pipelining after AUTH from x[192.0.2.7]: AGJvYgBz\\r\\nMAIL",
+                "improper command pipelining after AUTH from x[192.0.2.7]: [redacted]",
+            ),
+            (
+                "COMMAND PIPELINING from [192.0.2.7]:4711 after AUTH: AGJvYgBz",
+                "COMMAND PIPELINING from [192.0.2.7]:4711 after AUTH: [redacted]",
+            ),
         ];
         for (line, expected) in cases {
             assert_eq!(redact(line.as_bytes()), expected.as_bytes(), "{line}");
@@ -173,6 +204,8 @@ mod tests {
         for line in [
             "Inbound AUTH LOGIN failed because of LogonDenied",
             "lost connection after AUTH from mail7.example.com[198.51.100.7]",
+            "improper command pipelining after AUTH from x[192.0.2.7]",
+            "improper command pipelining after EHLO from x[192.0.2.7]: QUIT\\r\\n",
             "disconnect from x[198.51.100.7] ehlo=1 auth=0/1 commands=1/2",
             "250 SIZE 37748736 AUTH NTLM LOGIN X-EXPS GSSAPI NTLM 8BITMIME",
             "x <-- EHLO probe.example",
