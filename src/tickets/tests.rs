@@ -50,6 +50,7 @@ fn check_complete(ticket: &Ticket) {
     assert!(summary.chars().count() <= 160 && !summary.contains('\n'), "{summary}");
     for text in [description, remediation, verification, rollback] {
         assert!(text.len() > 40, "{text}");
+        assert!(text.starts_with(char::is_alphanumeric), "no formula to be neutralised: {text}");
         for wrong in ["{{", "{%", "\n\n\n", "None", "undefined", "SERVER", " \n"] {
             assert!(!text.contains(wrong), "{wrong:?} in {text}");
         }
