@@ -13,6 +13,7 @@ use crate::judge::totals::Totals;
 use crate::model::input::{Devices, InputReport};
 use crate::model::judged::Unmatched;
 use crate::model::policy::AssetRole;
+use crate::model::text::id_part;
 
 /// How many names a sentence lists.
 const LISTED: usize = 5;
@@ -134,6 +135,7 @@ pub(super) fn of_run(
             listed(&mut keys_of(world, assets))
         ));
     }
+    warnings.extend(same_ids(world));
     warnings.extend(links.unmatched.iter().map(|server| {
         let port = server.port.map(|port| format!(" port {port}")).unwrap_or_default();
         let name = if server.server.is_empty() { "(no name)" } else { &server.server };
@@ -154,6 +156,27 @@ pub(super) fn of_run(
     }
     warnings.extend(overlaps(evidence, reports, devices));
     warnings
+}
+
+/// Targets whose tickets have one and the same id, since their assets' keys differ by characters
+/// that ids do not have, or one is the policy's id and the other an address.
+fn same_ids(world: &World) -> Vec<String> {
+    let mut by_id: BTreeMap<(String, u16), Vec<String>> = BTreeMap::new();
+    for target in world.targets() {
+        let Some(asset) = world.assets().get(target.asset) else { continue };
+        let facts = &asset.facts;
+        let address = facts.ip.map(|ip| format!(" ({ip})")).unwrap_or_default();
+        let name = format!("{}{address}", facts.key);
+        by_id.entry((id_part(&facts.key), target.port)).or_default().push(name);
+    }
+    let shared = by_id.into_iter().filter(|(_, assets)| assets.len() > 1);
+    let warn = |((_, port), mut assets): (_, Vec<String>)| {
+        let assets = listed(&mut assets);
+        format!(
+            "Assets have one ticket id on port {port}, give them others in the policy: {assets}."
+        )
+    };
+    shared.map(warn).collect()
 }
 
 /// Logs of one firewall that overlap in time may tell the same connections twice.

@@ -20,6 +20,16 @@ pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// Text as a part of an id: lower case, characters other than ASCII letters, digits and `.:-` as
+/// `_`. Different texts may give the same part.
+pub fn id_part(text: &str) -> String {
+    let safe = |c: char| match c.to_ascii_lowercase() {
+        c @ ('a'..='z' | '0'..='9' | '.' | ':' | '-') => c,
+        _ => '_',
+    };
+    text.chars().map(safe).collect()
+}
+
 /// Text on one line, every control, bidirectional and invisible character as the `\xNN` of its
 /// UTF-8 bytes.
 pub fn shown(text: &str) -> Cow<'_, str> {

@@ -12,6 +12,7 @@ use crate::model::net::NetSet;
 use crate::model::policy::{
     AssetPolicy, Correlation, DuePlan, InputRule, InputSettings, Inputs, Networks, Policy,
 };
+use crate::model::text::id_part;
 
 const TOP: [&str; 7] =
     ["inputs", "input", "networks", "asset", "verdicts", "correlation", "priority"];
@@ -93,9 +94,11 @@ fn assets(blocks: &[Section]) -> Result<Vec<AssetPolicy>> {
     let mut assets: Vec<AssetPolicy> = Vec::new();
     for block in blocks {
         let asset = asset(block)?;
-        if asset.id.is_some() && assets.iter().any(|other| other.id == asset.id) {
-            let message = "repeats the id of a block above; expected one block for each id, with \
-                           all its addresses and names in match";
+        let part = asset.id.as_deref().map(id_part);
+        let mut above = assets.iter().filter_map(|other| other.id.as_deref().map(id_part));
+        if part.is_some_and(|part| above.any(|other| other == part)) {
+            let message = "repeats the id of a block above, or gives the same ticket ids; expected \
+                           one block for each id, with all its addresses and names in match";
             return Err(block.error(message));
         }
         assets.push(asset);

@@ -140,7 +140,7 @@ fn wrong_flags_are_told() {
 }
 
 /// (policy, the error after its path)
-const WRONG: [(&str, &str); 25] = [
+const WRONG: [(&str, &str); 26] = [
     (
         "[networks]\ntrusted = [\"10.0.0.0/8\",\n\"010.1.0.0/16\"]",
         "line 3: trusted: \"010.1.0.0/16\" is no network; expected an address or a network such as 192.0.2.0/24 or 2001:db8::/32, without leading zeros",
@@ -163,7 +163,11 @@ const WRONG: [(&str, &str); 25] = [
     ),
     (
         "[[asset]]\nmatch = [\"a\"]\nid = \"x\"\n[[asset]]\nmatch = [\"b\"]\nid = \"x\"",
-        "line 4: [[asset]] repeats the id of a block above; expected one block for each id, with all its addresses and names in match",
+        "line 4: [[asset]] repeats the id of a block above, or gives the same ticket ids; expected one block for each id, with all its addresses and names in match",
+    ),
+    (
+        "[[asset]]\nmatch = [\"a\"]\nid = \"mx 1\"\n[[asset]]\nmatch = [\"b\"]\nid = \"MX_1\"",
+        "line 4: [[asset]] repeats the id of a block above, or gives the same ticket ids; expected one block for each id, with all its addresses and names in match",
     ),
     (
         "[[asset]]\nmatch = [\"a\"]\naddresses = [\"10.0.0.0/8\"]",

@@ -2,16 +2,12 @@
 //! long as the asset and the port do, whatever scans and logs say about them.
 
 use crate::model::judged::JudgedTarget;
+use crate::model::text::id_part;
 
 /// `helo-` + asset key + `-` + port, lower case; characters other than ASCII letters, digits and
 /// `.:-` become `_`.
 pub fn ticket_id(asset_key: &str, port: u16) -> String {
-    let safe = |c: char| match c.to_ascii_lowercase() {
-        c @ ('a'..='z' | '0'..='9' | '.' | ':' | '-') => c,
-        _ => '_',
-    };
-    let key: String = asset_key.chars().map(safe).collect();
-    format!("helo-{key}-{port}")
+    format!("helo-{}-{port}", id_part(asset_key))
 }
 
 /// The ids under which earlier runs may have known the target, before the policy named its asset.

@@ -173,6 +173,19 @@ fn a_shared_address_counts_for_each_asset() {
 }
 
 #[test]
+fn assets_with_one_ticket_id_are_told() {
+    let mut play = Play::new(25);
+    play.hosts.push(host("10.0.0.25", "inner.example.com", &[25]));
+    play = play.role(crate::model::policy::AssetRole::None);
+    play.policy.assets[0].id = Some("10.0.0.25".to_owned());
+    assert_eq!(
+        play.judgement().warnings,
+        ["Assets have one ticket id on port 25, give them others in the policy: 10.0.0.25 \
+          (10.0.0.25), 10.0.0.25 (203.0.113.25)."]
+    );
+}
+
+#[test]
 fn both_answers_of_the_scan_are_told() {
     let mut play = Play::new(25).mail_log("shows");
     play.hosts[0].targets[0].also_refused = true;
