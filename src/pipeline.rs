@@ -4,10 +4,11 @@
 //! The scans are read first: their targets decide which log lines matter. No clock and no terminal
 //! here; the caller shows progress and holds signals off while the outputs are swapped.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -16,10 +17,10 @@ use crate::error::{Error, Result};
 use crate::judge::Judge;
 use crate::logs::mail::Finished;
 use crate::logs::read::{LogInput, ReadOptions, Selection, Sink, read_logs};
-use crate::logs::source::{Compression, expand, open_text};
+use crate::logs::source::{Compression, STDIN, expand, open_text};
 use crate::model::finding::Scan;
 use crate::model::flow::FlowEvent;
-use crate::model::input::{Devices, InputKind, InputReport, Status, Tally};
+use crate::model::input::{Devices, InputKind, InputReport, Span, Status, Tally};
 use crate::model::judged::{Judgement, Priority};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
@@ -70,6 +71,28 @@ impl Window {
             self.since.is_none_or(|since| time >= since)
                 && self.until.is_none_or(|until| time <= until)
         })
+    }
+
+    /// The part of a span inside the window, if there is any.
+    fn clip(self, span: Span) -> Option<Span> {
+        let first = self.since.map_or(span.first, |since| since.max(span.first));
+        let last = self.until.map_or(span.last, |until| until.min(span.last));
+        (first <= last).then_some(Span { first, last })
+    }
+
+    /// The reports as judging may use them: what a log holds outside the window covers nothing.
+    fn seen(self, reports: &[InputReport]) -> Cow<'_, [InputReport]> {
+        if self == Self::default() {
+            return Cow::Borrowed(reports);
+        }
+        let mut reports = reports.to_vec();
+        for report in &mut reports {
+            report.span = report.span.and_then(|span| self.clip(span));
+            let servers = std::mem::take(&mut report.servers);
+            let inside = servers.into_iter().filter_map(|(name, s)| Some((name, self.clip(s)?)));
+            report.servers = inside.collect();
+        }
+        Cow::Owned(reports)
     }
 }
 
@@ -125,12 +148,13 @@ pub fn size_of_inputs(job: &Job) -> u64 {
 pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<Published> {
     let out = OutDir::open(&job.out)?;
     let Inputs { scans, logs, refused } = find_inputs(job)?;
-    let (scans, mut reports) = read_scans(job, &scans, progress)?;
+    let (scans, mut reports) = read_scans(job, &scans, &refused, progress)?;
     let world = World::new(&merge_scans(&scans, &job.scan_options.plugins), &job.policy);
     let (evidence, devices, log_reports, left_out) =
         correlate(job, &world, logs, reports.len(), progress);
     reports.extend(log_reports);
-    let judge = Judge::new(&world, &job.policy, &evidence, &reports, &devices);
+    let seen = job.window.seen(&reports);
+    let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let judgement = judge.judge();
     let account = account(job, &reports, &scans, &refused, left_out);
     let author = Author::new(Setting { policy: &job.policy, inputs: &reports })?;
@@ -146,6 +170,9 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     Ok(Published { judgement, account, written, left_out, inputs: reports })
 }
 
+/// What is wrong with an export of a policy, or of a scan that nothing answered.
+const NO_HOST: &str = "holds no scanned host";
+
 /// The files of a run.
 struct Inputs {
     scans: Vec<PathBuf>,
@@ -153,7 +180,7 @@ struct Inputs {
     refused: Vec<Error>,
 }
 
-/// Expands what was typed. A log that is given as both kinds is read once.
+/// Expands what was typed, the scans' faults first. A log that is given as both kinds is read once.
 fn find_inputs(job: &Job) -> Result<Inputs> {
     if job.scan.is_empty() {
         return Err(Error::usage(
@@ -176,6 +203,10 @@ fn find_inputs(job: &Job) -> Result<Inputs> {
                 .or_insert(kind);
         }
     }
+    let stdin = Path::new(STDIN);
+    if logs.contains_key(stdin) && scans.files.iter().any(|file| file == stdin) {
+        return Err(Error::usage("standard input is given as a scan and as a log; expected one"));
+    }
     Ok(Inputs { scans: scans.files, logs, refused })
 }
 
@@ -183,6 +214,7 @@ fn find_inputs(job: &Job) -> Result<Inputs> {
 fn read_scans(
     job: &Job,
     paths: &[PathBuf],
+    refused: &[Error],
     progress: &Progress<'_>,
 ) -> Result<(Vec<Scan>, Vec<InputReport>)> {
     let (mut scans, mut reports) = (Vec::new(), Vec::new());
@@ -197,18 +229,23 @@ fn read_scans(
         }
         reports.push(report);
     }
-    if scans.is_empty() {
-        let faults = reports.iter().filter_map(|report| match &report.status {
-            Status::Unreadable(error) => Some(error.to_string()),
-            _ => None,
-        });
-        let faults: Vec<_> = faults.collect();
-        let told = if faults.is_empty() { job.scan.join(", ") } else { faults.join("; ") };
-        return Err(Error::no_scan(format!(
-            "no usable scan, so nothing was published and the previous outputs stand: {told}"
-        )));
+    if scans.iter().all(|scan| scan.hosts.is_empty()) {
+        return Err(no_scan(&reports, refused));
     }
     Ok((scans, reports))
+}
+
+/// Why there is nothing to judge; an export without a host is as good as none.
+fn no_scan(reports: &[InputReport], refused: &[Error]) -> Error {
+    let read = reports.iter().map(|report| match &report.status {
+        Status::Unreadable(error) => error.to_string(),
+        _ => format!("{}: {NO_HOST}", report.path.display()),
+    });
+    let faults: Vec<_> = refused.iter().map(ToString::to_string).chain(read).collect();
+    Error::no_scan(format!(
+        "no usable scan, so nothing was published and the previous outputs stand: {}",
+        faults.join("; ")
+    ))
 }
 
 fn read_one_scan(
@@ -312,7 +349,8 @@ fn correlate(
 
 /// `[correlation] window`: days that far before the newest log line no longer count.
 fn drop_old_days(job: &Job, reports: &[InputReport], evidence: &mut Evidence) {
-    let newest = reports.iter().filter_map(|report| report.span).map(|span| span.last).max();
+    let inside = reports.iter().filter_map(|report| job.window.clip(report.span?));
+    let newest = inside.map(|span| span.last).max();
     if let (Some(days), Some(newest)) = (job.policy.correlation.window_days, newest) {
         let days = i32::try_from(days).unwrap_or(i32::MAX);
         evidence.drop_days_before(newest.day().saturating_sub(days));
@@ -400,6 +438,9 @@ fn scan_words(
             scan.hosts.len(),
             tally.hosts_cut
         ));
+    }
+    if scan.hosts.is_empty() {
+        warnings.push(format!("{path}: {NO_HOST}"));
     }
     if tally.set_aside > 0 {
         warnings.push(format!(

@@ -44,7 +44,10 @@ pub(super) fn tell(published: &Published, job: &Job, verbosity: Verbosity) {
 /// One line about an input: how its lines ended.
 pub(super) fn of_input(report: &InputReport) -> String {
     let path = escape::terminal(&report.path.to_string_lossy()).into_owned();
-    let formats: Vec<_> = report.formats.keys().copied().collect();
+    let mut formats: Vec<_> = report.formats.keys().copied().collect();
+    if formats.is_empty() {
+        formats.push("no line of a known format");
+    }
     let compression = report.compression.map(|word| format!(", {word}")).unwrap_or_default();
     format!("{path}: {}{compression}, {}\n", formats.join(" and "), tally(&report.tally, "lines"))
 }
@@ -101,7 +104,8 @@ fn targets(text: &mut String, judgement: &Judgement) {
     }
     let counts: Vec<_> =
         verdicts.iter().map(|(verdict, count)| format!("{count} {}", verdict.word())).collect();
-    line(text, &format!("{} targets: {}", judgement.targets.len(), counts.join(", ")));
+    let counts = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
+    line(text, &format!("{} targets{counts}", judgement.targets.len()));
 }
 
 fn first(text: &mut String, judgement: &Judgement) {

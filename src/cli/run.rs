@@ -79,15 +79,23 @@ fn job(arguments: &RunArguments) -> Result<Job> {
         mail: given(&arguments.mail, inputs.mail),
         out: out_folder(arguments.out.as_deref(), inputs.out)?,
         now: parse_time("--now", arguments.inputs.now.as_deref())?,
-        window: Window {
-            since: parse_time("--since", arguments.since.as_deref())?,
-            until: parse_time("--until", arguments.until.as_deref())?,
-        },
+        window: window(arguments)?,
         scan_options: ScanOptions { truncated, plugins },
         max_reject: arguments.max_reject,
         arguments: told_arguments(arguments, &policy),
         policy,
     })
+}
+
+fn window(arguments: &RunArguments) -> Result<Window> {
+    let since = parse_time("--since", arguments.since.as_deref())?;
+    let until = parse_time("--until", arguments.until.as_deref())?;
+    match (since, until) {
+        (Some(from), Some(to)) if from > to => {
+            Err(Error::usage(format!("--since {from} is after --until {to}; nothing lies between")))
+        }
+        _ => Ok(Window { since, until }),
+    }
 }
 
 fn out_folder(typed: Option<&Path>, written: Option<PathBuf>) -> Result<PathBuf> {

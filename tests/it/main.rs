@@ -10,3 +10,4 @@ mod program;
 mod known_truth;
 mod determinism;
 mod demo;
+mod refusals;
