@@ -13,6 +13,7 @@ pub mod courier;
 pub mod exchange;
 pub mod exim;
 pub mod fact;
+pub mod mailenable;
 pub mod mdaemon;
 pub mod postfix;
 pub mod sessions;
@@ -32,6 +33,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &suricata_smtp::Format,
     &mdaemon::Format,
     &courier::Format,
+    &mailenable::Format,
 ];
 
 /// One mail server's log format.
