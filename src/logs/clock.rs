@@ -67,6 +67,30 @@ impl LogTime {
         Some(Self::Instant(Timestamp(micros.checked_add(fraction)?)))
     }
 
+    /// Reads a TAI64N label, `@4000000065502f1a0b9c3d8c`: `@`, 16 hexadecimal digits of seconds and
+    /// 8 of nanoseconds, as multilog and tai64n write it; also TAI64, without the nanoseconds. The
+    /// label of a second is its Unix time plus 2^62 + 10, as libtai has it (no later leap seconds).
+    /// Gives the time and the number of bytes read.
+    pub fn parse_tai64n(text: &[u8]) -> Option<(Self, usize)> {
+        const UNIX_EPOCH: i64 = (1 << 62) + 10;
+        let digits = text.strip_prefix(b"@")?;
+        let length = digits.iter().take(25).take_while(|b| b.is_ascii_hexdigit()).count();
+        if length != 16 && length != 24 {
+            return None;
+        }
+        let hex = |from: usize, to: usize| {
+            let digits = std::str::from_utf8(digits.get(from..to)?).ok()?;
+            i64::from_str_radix(digits, 16).ok()
+        };
+        let seconds = hex(0, 16)?.checked_sub(UNIX_EPOCH)?;
+        let nanos = if length == 24 { hex(16, 24)? } else { 0 };
+        if nanos >= 1_000_000_000 {
+            return None;
+        }
+        let micros = seconds.checked_mul(SECOND)?.checked_add(nanos / 1000)?;
+        Some((Self::Instant(Timestamp(micros)), length + 1))
+    }
+
     /// Reads the RFC 3164 form `Oct  9 08:07:06`, also with a year after the day
     /// (`Oct 09 2018 08:07:06`), a year at the end (`Oct  9 08:07:06 2018`) or a fraction; gives
     /// the time and the number of bytes read.
@@ -601,6 +625,27 @@ mod tests {
             assert_eq!(utc(Zone::Guessed, "2026-01-01T00:00:00Z", time), "2023-11-14T22:13:20Z");
         }
         assert_eq!(LogTime::parse_epoch(b"17000000001"), None);
+    }
+
+    #[test]
+    fn tai64n_labels() {
+        let cases = [
+            ("@400000000000000a00000000 x", Some(("1970-01-01T00:00:00Z", 25))),
+            ("@400000005a497a0a00000000", Some(("2018-01-01T00:00:00Z", 25))),
+            ("@400000005A497A0A3b9ac9ff", Some(("2018-01-01T00:00:00Z", 25))),
+            ("@400000005a497a0a x", Some(("2018-01-01T00:00:00Z", 17))),
+            ("@400000005a497a0a3b9aca00", None),
+            ("@400000005a497a0a0000000", None),
+            ("@400000005a497a0a000000000", None),
+            ("@ffffffffffffffff00000000", None),
+            ("400000005a497a0a00000000", None),
+        ];
+        for (text, expected) in cases {
+            let read = LogTime::parse_tai64n(text.as_bytes());
+            let read = read.map(|(t, used)| (utc(Zone::Guessed, "2026-11-03T00:00:00Z", t), used));
+            let read = read.as_ref().map(|(time, used)| (time.as_str(), *used));
+            assert_eq!(read, expected, "{text}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod fact;
 pub mod mailenable;
 pub mod mdaemon;
 pub mod postfix;
+pub mod qmail;
 pub mod sessions;
 pub mod suricata_smtp;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &mdaemon::Format,
     &courier::Format,
     &mailenable::Format,
+    &qmail::Format,
 ];
 
 /// One mail server's log format.
