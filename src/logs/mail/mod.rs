@@ -13,6 +13,7 @@ pub mod courier;
 pub mod exchange;
 pub mod exim;
 pub mod fact;
+pub mod haraka;
 pub mod mailenable;
 pub mod mdaemon;
 pub mod postfix;
@@ -36,6 +37,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &courier::Format,
     &mailenable::Format,
     &qmail::Format,
+    &haraka::Format,
 ];
 
 /// One mail server's log format.
