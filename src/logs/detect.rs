@@ -150,15 +150,16 @@ impl Recognised {
 /// A format whose header line was read, and the columns that the line names.
 pub type Header = (FormatId, Columns);
 
-/// The header line's format, if the line is one.
+/// The header line's format, if the line is one. Mail formats claim only headers of their own; a
+/// firewall's format may claim those of all logs of its product, so it is asked last.
 pub fn header_of(line: &[u8]) -> Option<Header> {
-    let firewall = (0u8..)
-        .zip(firewall::FORMATS)
-        .find_map(|(index, format)| Some((FormatId::Firewall(index), format.header(line)?)));
-    firewall.or_else(|| {
+    let mail = (0u8..)
+        .zip(mail::FORMATS)
+        .find_map(|(index, format)| Some((FormatId::Mail(index), format.header(line)?)));
+    mail.or_else(|| {
         (0u8..)
-            .zip(mail::FORMATS)
-            .find_map(|(index, format)| Some((FormatId::Mail(index), format.header(line)?)))
+            .zip(firewall::FORMATS)
+            .find_map(|(index, format)| Some((FormatId::Firewall(index), format.header(line)?)))
     })
 }
 

@@ -57,6 +57,15 @@ impl<'a> Json<'a> {
         self.0 == b"true"
     }
 
+    /// The value as it stands, strings without their quotes; none for `null` and for what is empty.
+    pub fn shown(self) -> Option<&'a [u8]> {
+        match self.0 {
+            b"null" | b"\"\"" | b"[]" | b"{}" => None,
+            [b'"', inner @ .., b'"'] => Some(inner),
+            whole => Some(whole),
+        }
+    }
+
     /// Whether it is an object.
     pub fn is_object(self) -> bool {
         self.0.starts_with(b"{")

@@ -20,6 +20,7 @@ pub mod postfix;
 pub mod qmail;
 pub mod sessions;
 pub mod suricata_smtp;
+pub mod zeek_smtp;
 #[cfg(test)]
 mod testing;
 
@@ -38,6 +39,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &mailenable::Format,
     &qmail::Format,
     &haraka::Format,
+    &zeek_smtp::Format,
 ];
 
 /// One mail server's log format.
