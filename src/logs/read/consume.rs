@@ -303,21 +303,7 @@ fn is_wanted(wanted: &Wanted, flow: &Flow) -> bool {
 
 impl Progress {
     fn of(plan: &Plan) -> Self {
-        let mut report = InputReport {
-            path: plan.input.path.clone(),
-            kind: plan.input.kind,
-            compression: None,
-            formats: BTreeMap::new(),
-            tally: Tally::default(),
-            span: None,
-            servers: BTreeMap::new(),
-            years_inferred: false,
-            zone_guessed: false,
-            unterminated: false,
-            notes: Vec::new(),
-            rejects: Vec::new(),
-            status: Status::Complete,
-        };
+        let mut report = InputReport::new(plan.input.path.clone(), plan.input.kind);
         match &plan.state {
             State::Read(ready) => {
                 report.compression = ready.compression.map(Compression::word);
