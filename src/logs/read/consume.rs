@@ -1,7 +1,6 @@
 //! The sequential part of reading. In: what the workers scanned, in order. Out: flows paired and
 //! sessions assembled, given to the sink with their place; tallies and the reports of the inputs.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
@@ -16,7 +15,7 @@ use crate::logs::read::{ReadOptions, Sink};
 use crate::logs::source::Compression;
 use crate::model::citation::Citation;
 use crate::model::flow::{Flow, FlowEvent};
-use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status, Tally};
+use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status};
 
 /// Bytes of rejected lines that a run keeps.
 const MOST_REJECTED_BYTES: usize = 32 << 20;
