@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod exim;
 pub mod fact;
 pub mod haraka;
+pub mod maddy;
 pub mod mailenable;
 pub mod mdaemon;
 pub mod postfix;
@@ -40,6 +41,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &qmail::Format,
     &haraka::Format,
     &zeek_smtp::Format,
+    &maddy::Format,
 ];
 
 /// One mail server's log format.
