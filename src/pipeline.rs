@@ -400,7 +400,7 @@ pub fn fault(report: &InputReport, max_reject: u8) -> Option<String> {
 
 fn unrecognised(report: &InputReport, guesses: &[(&'static str, String)]) -> String {
     let nearest: Vec<String> =
-        guesses.iter().map(|(name, missing)| format!("{name}, but {missing}")).collect();
+        guesses.iter().map(|(name, missing)| format!("{name}, which lacks {missing}")).collect();
     let nearest =
         if nearest.is_empty() { "none is near".to_owned() } else { nearest.join("; or ") };
     format!(

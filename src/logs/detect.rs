@@ -198,6 +198,9 @@ pub struct Holding {
 /// Unrecognised lines that are kept for guessing.
 const KEPT_FOR_GUESSES: usize = 50;
 
+/// Lines that no product writes.
+const NO_LOGS: [&[u8]; 2] = [b"?", b"{}"];
+
 /// Bytes of a header line by which others of the file are found.
 const HEADER_START: usize = 4;
 
@@ -222,13 +225,14 @@ impl Survey {
             }
             return;
         }
-        // First out of the wrapping: a firewall's line can be recognised through the JSON around it,
+        // First out of the wrapping: a firewall's line can be recognised through what stands around it,
         // but then its head cannot be read.
-        let is_object = line.starts_with(b"{") || self.raw_field.is_some();
-        if is_object && self.add_wrapped(line) || self.add_bare(line) {
+        let is_row = matches!(self.wrapping, Some(Wrapping::Csv { .. }));
+        let may_wrap = line.starts_with(b"{") || self.raw_field.is_some() || is_row;
+        if may_wrap && self.add_wrapped(line) || self.add_bare(line) {
             return;
         }
-        let wrapped = !is_object && self.add_wrapped(line);
+        let wrapped = !may_wrap && self.add_wrapped(line);
         if !wrapped && self.unrecognised.len() < KEPT_FOR_GUESSES {
             self.unrecognised.push(line.to_vec());
         }
@@ -306,18 +310,25 @@ impl Survey {
     fn guess(&self, id: FormatId) -> Option<Guess> {
         let mut readable = 0;
         let mut missing: BTreeMap<&'static str, u64> = BTreeMap::new();
+        // What a format misses in any line says nothing of these.
+        let of_any = NO_LOGS.map(|line| match parse_alone(id, &envelope::open(line)) {
+            Outcome::Rejected(reject) => Some(reject.field),
+            Outcome::Event | Outcome::Ignored => None,
+        });
         for raw in &self.unrecognised {
             match parse_alone(id, &envelope::open(raw)) {
-                Outcome::Rejected(reject) => *missing.entry(reject.field).or_default() += 1,
+                Outcome::Rejected(reject) if !of_any.contains(&Some(reject.field)) => {
+                    *missing.entry(reject.field).or_default() += 1;
+                }
                 Outcome::Event => readable += 1,
-                Outcome::Ignored => {}
+                Outcome::Rejected(_) | Outcome::Ignored => {}
             }
         }
         let field =
             missing.iter().max_by_key(|(field, count)| (**count, std::cmp::Reverse(*field)));
         let missing = match field {
             Some((field, _)) => (*field).to_owned(),
-            None if readable > 0 => "its mark".to_owned(),
+            None if readable > 0 => "mark".to_owned(),
             None => return None,
         };
         Some(Guess { id, readable, missing })
@@ -339,5 +350,25 @@ fn parse_alone(id: FormatId, line: &Line<'_>) -> Outcome {
         FormatId::Mail(index) => mail::FORMATS
             .get(usize::from(index))
             .map_or(Outcome::Ignored, |format| format.parse(line, columns, &mut Vec::new())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_a_csv_export_is_taken_out_of_it_first() {
+        let row = "1,\"2026-11-06T10:00:00Z fw1 kernel: [UFW ALLOW] IN=eth0 OUT= SRC=198.51.100.7 \
+                   DST=203.0.113.25 LEN=60 PROTO=TCP SPT=40001 DPT=25 WINDOW=64240 SYN URGP=0\"";
+        let mut survey = Survey::new(None);
+        survey.add(b"ts,_raw");
+        survey.add(row.as_bytes());
+        let holding = survey.holding();
+        assert!(!holding.formats.is_empty());
+        assert_eq!(holding.wrapping, Some(Wrapping::Csv { column: 1, separator: b',' }));
+        let mut plain = Survey::new(None);
+        plain.add(row.as_bytes());
+        assert_eq!(plain.holding().wrapping, None);
     }
 }

@@ -97,6 +97,17 @@ fn a_log_that_ends_before_the_window_covers_nothing() {
 }
 
 #[test]
+fn what_any_line_lacks_is_no_guess() {
+    let folder = inputs();
+    for text in ["1\n2\n3\n", "{\"a\":1}\n", "import sys\n"] {
+        fs::write(folder.path().join("odd.log"), text).unwrap();
+        let (code, told) = run(folder.path(), &["--scan", "s.nessus", "--mail", "odd.log"]);
+        assert_eq!(code, Some(3), "{told}");
+        assert!(told.contains("odd.log: no known log format (none is near)"), "{told}");
+    }
+}
+
+#[test]
 fn credentials_that_a_client_sent_too_early_are_not_shown() {
     let folder = inputs();
     let early = "2026-11-06T10:00:00Z mx1 postfix/smtpd[1]: improper command pipelining after AUTH \
