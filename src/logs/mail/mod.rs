@@ -20,6 +20,7 @@ pub mod mdaemon;
 pub mod postfix;
 pub mod qmail;
 pub mod sessions;
+pub mod stalwart;
 pub mod suricata_smtp;
 pub mod zeek_smtp;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &haraka::Format,
     &zeek_smtp::Format,
     &maddy::Format,
+    &stalwart::Format,
 ];
 
 /// One mail server's log format.
