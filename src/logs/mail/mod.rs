@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod exim;
 pub mod fact;
 pub mod haraka;
+pub mod hmailserver;
 pub mod maddy;
 pub mod mailenable;
 pub mod mdaemon;
@@ -44,6 +45,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &zeek_smtp::Format,
     &maddy::Format,
     &stalwart::Format,
+    &hmailserver::Format,
 ];
 
 /// One mail server's log format.

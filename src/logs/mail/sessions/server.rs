@@ -207,7 +207,10 @@ impl ServerSessions {
         if let Some(place) = self.claim(record, around.at.time) {
             if let Some(slot) = self.slot(place) {
                 slot.stage = Stage::Talking;
-                slot.key = key;
+                let old = std::mem::replace(&mut slot.key, key);
+                if self.keys.get(&old) == Some(&place) {
+                    self.keys.remove(&old);
+                }
             }
             self.keys.insert(key, place);
             return place;
