@@ -134,6 +134,7 @@ fn open_rfc3164<'a>(raw: &'a [u8], text: &'a [u8]) -> Option<Line<'a>> {
         return Some(with_tag(raw, rest.trim_ascii_start(), Some(time), None));
     }
     let rest = rest.strip_prefix(b" ")?.trim_ascii_start();
+    let rest = skip_bracketed_priority(rest).unwrap_or(rest);
     if tag_at_start(rest).is_some() {
         return Some(with_tag(raw, rest, Some(time), None));
     }
@@ -183,6 +184,16 @@ fn skip_zone_name(text: &[u8]) -> &[u8] {
         _ => {}
     }
     text
+}
+
+/// What stands after `<mail.info> ` or `<2.6> ` at the start: FreeBSD's `syslogd -v`.
+fn skip_bracketed_priority(text: &[u8]) -> Option<&[u8]> {
+    let inner = text.strip_prefix(b"<")?;
+    let end = inner.iter().take(20).position(|b| *b == b'>')?;
+    let (word, rest) = inner.split_at_checked(end)?;
+    let plain = word.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'.');
+    let rest = rest.strip_prefix(b"> ").filter(|_| plain && word.contains(&b'.'))?;
+    Some(rest.trim_ascii_start())
 }
 
 /// What stands after a `facility.severity` word (`kern.warn`, `user.info`) at the start.
@@ -312,6 +323,8 @@ mod tests {
             ("[  133.92] Inbound IN=eth1", "- - - - [  133.92] Inbound IN=eth1"),
             ("Mon Nov  2 10:00:00 2026 kern.warn kernel: DROP", "T - kernel - DROP"),
             ("Nov  2 10:00:00 gw user.info kernel: DROP", "T gw kernel - DROP"),
+            ("Nov  2 10:00:00 <mail.info> mx1 sm-mta[7]: x", "T mx1 sm-mta 7 x"),
+            ("Nov  2 10:00:00 <2.6> mx1 sm-mta[7]: x", "T mx1 sm-mta 7 x"),
             ("538 <14>1 2026-11-02T10:00:00Z fw app 7 ID [a@1 k=\"]\"] text", "T fw app 7 text"),
             ("<189>date=2026-11-02 time=10:00:00", "- - - - date=2026-11-02 time=10:00:00"),
             ("<14>1 - - - - - - text", "- - - - text"),

@@ -93,7 +93,8 @@ pub enum Fact<T> {
         /// The user, where the line has it.
         user: Option<T>,
     },
-    /// A command other than HELO or AUTH, or the connection itself, was refused.
+    /// A command other than HELO or AUTH, or the connection itself, was refused. For a record about
+    /// a message: the message, which another line told as accepted.
     Refused,
     /// The server gave a queue id to a message that is still coming in.
     Announced {
@@ -143,6 +144,8 @@ pub enum Answer {
     NotSent,
     /// Sent; the answer is not known.
     Sent,
+    /// None was accepted: refused where another line shows that one was sent, else not sent.
+    NoneAccepted,
     /// Refused.
     Rejected,
     /// Answered 2xx.

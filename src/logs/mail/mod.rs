@@ -20,6 +20,7 @@ pub mod mailenable;
 pub mod mdaemon;
 pub mod postfix;
 pub mod qmail;
+pub mod sendmail;
 pub mod sessions;
 pub mod stalwart;
 pub mod suricata_smtp;
@@ -36,6 +37,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &postfix::Format,
     &exchange::Format,
     &exim::Format,
+    &sendmail::Format,
     &suricata_smtp::Format,
     &mdaemon::Format,
     &courier::Format,

@@ -105,6 +105,9 @@ impl ServerSessions {
         let mut told = Told::First;
         if let Some(slot) = session.and_then(|place| self.slot(place)) {
             slot.open.take_later(fact, around.at);
+            if fact == Fact::Refused {
+                slot.open.refuse_message();
+            }
             told = if slot.open.told_before { Told::Again } else { Told::First };
         }
         match fact {

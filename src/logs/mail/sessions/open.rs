@@ -38,7 +38,8 @@ pub(super) struct Open {
     auth: Option<Success>,
     user: Option<Box<str>>,
     refused: bool,
-    queued: bool,
+    /// How often a message was told as accepted.
+    queued: u32,
     /// The server's own count of accepted messages.
     messages_told: Option<u32>,
     connected: bool,
@@ -95,7 +96,7 @@ impl Open {
                 Proves::Presence
             }
             Fact::Queued { .. } => {
-                self.queued = true;
+                self.queued = self.queued.saturating_add(1);
                 Proves::Queued
             }
             Fact::Ending(end) => {
@@ -118,7 +119,12 @@ impl Open {
 
     /// Whether queue ids of the session can still be accepted or delivered.
     pub(super) fn may_have_messages(&self) -> bool {
-        self.messages_told != Some(0) || self.queued
+        self.messages_told != Some(0) || self.queued > 0
+    }
+
+    /// Takes back that a message was accepted: it was refused after all.
+    pub(super) fn refuse_message(&mut self) {
+        self.queued = self.queued.saturating_sub(1);
     }
 
     /// Whether a command was refused so far.
@@ -209,7 +215,7 @@ impl Open {
                 self.take_auth(success, None)
             }
             (Some(Verb::MessageEnd), 200..=299) => {
-                self.queued = true;
+                self.queued = self.queued.saturating_add(1);
                 Proves::Queued
             }
             // The server closes an idle connection: nothing was asked, nothing is refused.
@@ -243,7 +249,7 @@ impl Open {
         self.refused |= summary.refused;
         self.messages_told = summary.messages.or(self.messages_told);
         if summary.messages.is_some_and(|count| count > 0) {
-            self.queued = true;
+            self.queued = self.queued.saturating_add(1);
             self.cite(Proves::Queued, at);
         }
         if let Some(success) = summary.auth {
@@ -297,7 +303,8 @@ impl Open {
         let known = [self.proof, self.hint].into_iter().flatten().find_map(|answer| match answer {
             Answer::Accepted => Some(Helo::Accepted),
             Answer::Rejected => Some(Helo::Rejected),
-            Answer::NotSent => Some(Helo::None),
+            Answer::NoneAccepted if self.hint > Some(Answer::NotSent) => Some(Helo::Rejected),
+            Answer::NotSent | Answer::NoneAccepted => Some(Helo::None),
             Answer::Sent => None,
         });
         let every_command = self.connected && self.ended && self.proof.is_none();
@@ -324,7 +331,7 @@ impl Open {
         let orderly = self.ending == Some(End::Orderly);
         if !self.deliveries.is_empty() {
             Outcome::Relayed
-        } else if self.queued {
+        } else if self.queued > 0 {
             Outcome::Queued
         } else if refused {
             Outcome::Rejected
