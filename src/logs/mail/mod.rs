@@ -18,6 +18,7 @@ pub mod hmailserver;
 pub mod maddy;
 pub mod mailenable;
 pub mod mdaemon;
+pub mod opensmtpd;
 pub mod postfix;
 pub mod qmail;
 pub mod sendmail;
@@ -48,6 +49,7 @@ pub static FORMATS: &[&dyn MailFormat] = &[
     &maddy::Format,
     &stalwart::Format,
     &hmailserver::Format,
+    &opensmtpd::Format,
 ];
 
 /// One mail server's log format.
