@@ -80,6 +80,12 @@ impl Window {
         (first <= last).then_some(Span { first, last })
     }
 
+    /// The same, but for what lies before that day since 1970.
+    fn starting_on(self, day: Option<i32>) -> Self {
+        let start = day.map(|day| Timestamp(0).plus_seconds(i64::from(day).saturating_mul(86_400)));
+        Self { since: self.since.max(start), ..self }
+    }
+
     /// The reports as judging may use them: what a log holds outside the window covers nothing.
     fn seen(self, reports: &[InputReport]) -> Cow<'_, [InputReport]> {
         if self == Self::default() {
@@ -153,7 +159,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     let (evidence, devices, log_reports, left_out) =
         correlate(job, &world, logs, reports.len(), progress);
     reports.extend(log_reports);
-    let seen = job.window.seen(&reports);
+    let seen = job.window.starting_on(oldest_day(job, &reports)).seen(&reports);
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let judgement = judge.judge();
     let account = account(job, &reports, &scans, &refused, left_out);
@@ -343,18 +349,18 @@ fn correlate(
     let mut devices = Devices::default();
     let reports = read_logs(inputs.collect(), &options, &mut devices, &mut folding, progress);
     let mut evidence = folding.correlator.finish();
-    drop_old_days(job, &reports, &mut evidence);
+    if let Some(day) = oldest_day(job, &reports) {
+        evidence.drop_days_before(day);
+    }
     (evidence, devices, reports, folding.left_out)
 }
 
-/// `[correlation] window`: days that far before the newest log line no longer count.
-fn drop_old_days(job: &Job, reports: &[InputReport], evidence: &mut Evidence) {
+/// `[correlation] window`: the first day that counts still, that far before the newest log line.
+fn oldest_day(job: &Job, reports: &[InputReport]) -> Option<i32> {
     let inside = reports.iter().filter_map(|report| job.window.clip(report.span?));
-    let newest = inside.map(|span| span.last).max();
-    if let (Some(days), Some(newest)) = (job.policy.correlation.window_days, newest) {
-        let days = i32::try_from(days).unwrap_or(i32::MAX);
-        evidence.drop_days_before(newest.day().saturating_sub(days));
-    }
+    let newest = inside.map(|span| span.last).max()?;
+    let days = job.policy.correlation.window_days?;
+    Some(newest.day().saturating_sub(i32::try_from(days).unwrap_or(i32::MAX)))
 }
 
 /// What makes the run incomplete, and what the operator should know of the inputs.

@@ -97,6 +97,23 @@ fn a_log_that_ends_before_the_window_covers_nothing() {
 }
 
 #[test]
+fn days_before_the_policys_window_are_not_covered() {
+    let folder = inputs();
+    let at = folder.path();
+    fs::write(at.join("policy.toml"), "[correlation]\nwindow = \"5d\"\n").unwrap();
+    fs::write(at.join("other.log"), MAIL.replace("mx1", "mx2").replace("11-06", "11-20")).unwrap();
+    let arguments = ["--policy", "policy.toml", "--scan", "s.nessus", "--mail", "mail.log"];
+    let verdict = |more: &[&str]| {
+        let (code, told) = run(at, &[&arguments, more].concat());
+        assert_eq!(code, Some(0), "{told}");
+        let tickets = read_tickets(&at.join("out/tickets.csv"));
+        tickets.get("helo-203.0.113.25-25").map(|ticket| ticket["verdict"].clone())
+    };
+    assert_eq!(verdict(&[]).as_deref(), Some("accepted"));
+    assert_eq!(verdict(&["--mail", "other.log"]).as_deref(), Some("uncovered"));
+}
+
+#[test]
 fn what_any_line_lacks_is_no_guess() {
     let folder = inputs();
     for text in ["1\n2\n3\n", "{\"a\":1}\n", "import sys\n"] {
