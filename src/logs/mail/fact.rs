@@ -128,9 +128,10 @@ pub enum Fact<T> {
         /// a content filter that hands the message back.
         queued_as: Option<u64>,
     },
-    /// The message goes on under another queue id of this server.
+    /// The message goes on under another queue id of this server. Of a session that is open: it
+    /// goes on under another key, whose [`Fact::Connect`] comes next.
     Renamed {
-        /// The other id.
+        /// The other id, or the session's other key.
         queue: u64,
     },
     /// The message left the queue: nothing more will be said of it.

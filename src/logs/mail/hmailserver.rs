@@ -6,11 +6,11 @@
 //!
 //! Document: hMailServer reference, "Logging" (SMTP must be ticked). `SMTPD` has thread, session,
 //! local time, client and text, with `[nl]` for the line ends of a reply. A `TCPIP` row alone has the
-//! server's port, but no session: it hands over to the next greeting of that client, which follows
-//! at once on plain ports. On 465 it follows a TLS handshake that may fail, and another port may be
-//! another service's: such rows are not read. `DEBUG` rows tell when a session ended. A bare line
-//! feed of a client stands raw in its row: the rest is no row, unless the client gave it the full
-//! shape of one, which nothing tells from a real row. What else is not read: `SMTPC` (deliveries).
+//! server's port, but no session: on plain ports the same thread sends the greeting next. On 465
+//! a TLS handshake comes first, and other ports may be other services': such rows are not read.
+//! `DEBUG` rows tell when a session ended. A client's bare line feed stands raw in its row: the rest
+//! is no row, unless the client gave it the full shape of one, which nothing tells from a real
+//! row. What else is not read: `SMTPC` (deliveries).
 
 use crate::logs::clock::LogTime;
 use crate::logs::fields::{after, split_once};
@@ -133,19 +133,23 @@ fn parse_talk<'a>(line: &Line<'a>, row: &Row<'a>, out: &mut Vec<MailRecord<'a>>)
     let Some(client) = parse_ip(client) else {
         return Outcome::Rejected(Reject::new("address", "an IP address"));
     };
-    let mut say = |fact| {
+    let session = key(&[session]);
+    let mut tell = |key, fact| {
         out.push(MailRecord {
             time: Some(time),
             client: Some(client),
-            ..MailRecord::new(line, session_of(session), fact)
+            ..MailRecord::new(line, Subject::Session(key), fact)
         });
     };
     if let Some(command) = text.strip_prefix(b"RECEIVED: ") {
-        say(command_of(command));
+        tell(session, command_of(command));
     } else if let Some(reply) = text.strip_prefix(b"SENT: ") {
-        say_reply(reply, say);
+        if is_greeting(reply) {
+            tell(accept_key(row.thread), Fact::Renamed { queue: session });
+        }
+        say_reply(reply, |fact| tell(session, fact));
     } else {
-        say(Fact::Seen);
+        tell(session, Fact::Seen);
     }
     Outcome::Event
 }
@@ -160,21 +164,21 @@ fn parse_connection<'a>(line: &Line<'a>, row: &Row<'a>, out: &mut Vec<MailRecord
         Some((time, parse_ip(client)?, endpoint(local)?))
     };
     let Some((time, client, local)) = cut() else { return Outcome::Ignored };
-    if !PLAIN_PORTS.contains(&local.port) {
-        return Outcome::Ignored;
-    }
-    // Two accepts of one thread never share a time to the millisecond and both ends.
-    let subject = Subject::Session(key(&[row.source, row.thread, row.rest]));
     let time = whole_time(time).or(line.time);
-    for fact in [Fact::Connect, Fact::HandOver] {
-        out.push(MailRecord {
-            time,
-            client: Some(client),
-            local_ip: Some(local.ip),
-            local_port: Some(local.port),
-            ..MailRecord::new(line, subject, fact)
-        });
+    let subject = Subject::Session(accept_key(row.thread));
+    if !PLAIN_PORTS.contains(&local.port) {
+        // What the thread accepted before was never greeted; no later greeting is its.
+        let fact = Fact::Renamed { queue: key(&[b"dropped", row.thread]) };
+        out.push(MailRecord { time, ..MailRecord::new(line, subject, fact) });
+        return Outcome::Event;
     }
+    out.push(MailRecord {
+        time,
+        client: Some(client),
+        local_ip: Some(local.ip),
+        local_port: Some(local.port),
+        ..MailRecord::new(line, subject, Fact::Connect)
+    });
     Outcome::Event
 }
 
@@ -188,13 +192,14 @@ fn parse_end<'a>(line: &Line<'a>, row: &Row<'a>, out: &mut Vec<MailRecord<'a>>) 
     };
     let Some((time, session)) = cut() else { return Outcome::Ignored };
     let fact = Fact::Disconnect { end: End::Lost, summary: None };
-    let record = MailRecord::new(line, session_of(session), fact);
+    let record = MailRecord::new(line, Subject::Session(key(&[session])), fact);
     out.push(MailRecord { time: time.or(line.time), ..record });
     Outcome::Event
 }
 
-fn session_of(number: &[u8]) -> Subject {
-    Subject::Session(key(&[number]))
+/// The key of a connection from its accept to its greeting, which one thread does at a time.
+fn accept_key(thread: &[u8]) -> u64 {
+    key(&[b"accept", thread])
 }
 
 /// Reads `203.0.113.25:25` or `2001:db8::25:25`.
@@ -210,6 +215,10 @@ fn command_of(command: &[u8]) -> Fact<&[u8]> {
     Fact::Command { verb, name }
 }
 
+fn is_greeting(reply: &[u8]) -> bool {
+    reply.starts_with(b"220") && !reply.starts_with(b"220 Ready to start TLS")
+}
+
 /// What the server sent. The greeting opens the session; after 221 and 421 it closes it.
 fn say_reply<'a>(reply: &[u8], mut say: impl FnMut(Fact<&'a [u8]>)) {
     // Sent in place of a 5xx reply.
@@ -218,7 +227,7 @@ fn say_reply<'a>(reply: &[u8], mut say: impl FnMut(Fact<&'a [u8]>)) {
     let Some(code) = code.or(too_many.then_some(500)) else {
         return say(Fact::Seen);
     };
-    if code == 220 && !reply.starts_with(b"220 Ready to start TLS") {
+    if is_greeting(reply) {
         say(Fact::Connect);
     }
     // Nobody asked anything of an idle connection: it is lost, not refused.
@@ -252,7 +261,7 @@ mod tests {
     #[test]
     fn rows_and_what_they_say() {
         for (text, facts) in [
-            ("SENT: 220 mx ESMTP", &["Connect", "Reply 220"][..]),
+            ("SENT: 220 mx ESMTP", &["Renamed", "Connect", "Reply 220"][..]),
             ("SENT: 220 Ready to start TLS", &["Reply 220"]),
             ("RECEIVED: HELO a \"b\"", &["Command Helo `a \"b\"`"]),
             ("RECEIVED: HELO", &["Command Helo"]),
@@ -278,14 +287,13 @@ mod tests {
     fn rows_of_other_kinds() {
         let ends = "from 198.51.100.7 to 203.0.113.25:25";
         let to = |port: u16| format!("TCP - 198.51.100.7 connected to 203.0.113.25:{port}.");
-        let both = format!("Connect {ends} | HandOver {ends}");
-        let six = "from 2001:db8::7 to 2001:db8::25:25";
-        let both_six = format!("Connect {six} | HandOver {six}");
+        let opens = format!("Connect {ends}");
+        let opens_six = "Connect from 2001:db8::7 to 2001:db8::25:25";
         for (source, text, expected) in [
-            ("TCPIP", &*to(25), &*both),
-            ("TCPIP", "TCP - 2001:db8::7 connected to 2001:db8::25:25.", &both_six),
-            ("TCPIP", &to(465), "ignored"),
-            ("TCPIP", &to(110), "ignored"),
+            ("TCPIP", &*to(25), &*opens),
+            ("TCPIP", "TCP - 2001:db8::7 connected to 2001:db8::25:25.", opens_six),
+            ("TCPIP", &to(465), "Renamed"),
+            ("TCPIP", &to(110), "Renamed"),
             ("TCPIP", "TCP - Connection dropped - No matching IP range.", "ignored"),
             ("DEBUG", "Ending session 154", "Disconnect Lost"),
             ("DEBUG", "Ending session x", "ignored"),
@@ -301,13 +309,19 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_hands_over_its_port_to_the_greeting() {
+    fn a_greeting_takes_the_port_that_its_thread_accepted() {
+        let accept = |port: u16| {
+            short("TCPIP", &format!("TCP - 198.51.100.7 connected to 203.0.113.25:{port}."))
+        };
+        let thread = |row: String| row.replace("\t12\t", "\t13\t");
         let log = [
-            short("TCPIP", "TCP - 198.51.100.7 connected to 203.0.113.25:587."),
-            short("TCPIP", "TCP - 198.51.100.7 connected to 203.0.113.25:110."),
+            accept(587),
+            thread(accept(25)),
+            thread(row(8, "SENT: 220 mx")),
             row(7, "SENT: 220 mx"),
-            short("TCPIP", "TCP - 198.51.100.7 connected to 203.0.113.25:25."),
-            row(8, "SENT: 220 mx"),
+            thread(accept(25)),
+            thread(accept(465)),
+            thread(row(9, "SENT: 220 mx")),
             row(7, "RECEIVED: HELO a"),
             row(7, "SENT: 250 Hello."),
             short("DEBUG", "Ending session 7"),
@@ -316,7 +330,14 @@ mod tests {
         .join("\n");
         let found = sessions(&[log.as_bytes()]);
         let told: Vec<_> = found.iter().map(|f| (f.session.local_port, f.session.helo)).collect();
-        assert_eq!(told, [(Some(587), Helo::Accepted), (Some(25), Helo::None)]);
+        let expected = [
+            (Some(587), Helo::Accepted),
+            (Some(25), Helo::None),
+            // Never greeted; the last greeting is not its.
+            (Some(25), Helo::Unknown),
+            (None, Helo::Unknown),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

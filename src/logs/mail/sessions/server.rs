@@ -62,6 +62,8 @@ pub(super) enum Stage {
     Talking,
     /// Given to another process, which has not spoken yet.
     HandedOver(Option<Timestamp>),
+    /// Given another key, under which nothing has been said yet.
+    Renamed,
     /// Ended; held for its messages.
     Held,
 }
@@ -147,6 +149,10 @@ impl ServerSessions {
         fact: Fact<&[u8]>,
         around: &mut Surroundings<'_>,
     ) -> Told {
+        if let Fact::Renamed { queue } = fact {
+            self.rename(key, queue, record, around);
+            return Told::First;
+        }
         let place = match self.current(key, record, &fact, around) {
             Some(place) => place,
             // The end of a session of which nothing is known, not even whose it was.
@@ -156,6 +162,9 @@ impl ServerSessions {
             None => self.open(key, record, around),
         };
         let Some(slot) = self.slot(place) else { return Told::First };
+        if slot.stage == Stage::Renamed {
+            slot.stage = Stage::Talking;
+        }
         slot.open.meet(record);
         slot.open.take(fact, around.at);
         let told = if slot.open.told_before { Told::Again } else { Told::First };
@@ -167,6 +176,26 @@ impl ServerSessions {
             _ => {}
         }
         told
+    }
+
+    /// Gives a session that began a moment ago the key under which it goes on.
+    fn rename(&mut self, key: u64, other: u64, record: &BatchFact, around: &mut Surroundings<'_>) {
+        let Some(place) = self.current(key, record, &Fact::Seen, around) else { return };
+        let now = around.at.time;
+        let Some(slot) = self.slot(place) else { return };
+        let late = match (slot.open.end, now) {
+            (Some(end), Some(now)) => now.seconds() - end.seconds() > HAND_OVER_SECONDS,
+            _ => false,
+        };
+        if late {
+            return;
+        }
+        slot.stage = Stage::Renamed;
+        slot.key = other;
+        self.keys.remove(&key);
+        if let Some(before) = self.keys.insert(other, place) {
+            self.close(before, around.out);
+        }
     }
 
     /// The open session of a key, if this fact can belong to it; one that it cannot belong to is
@@ -190,7 +219,8 @@ impl ServerSessions {
             (Some(end), Some(time)) => (time.seconds() - end.seconds()).abs() > idle,
             _ => false,
         };
-        if *fact == Fact::Connect || other_client || other_time {
+        let again = *fact == Fact::Connect && slot.stage != Stage::Renamed;
+        if again || other_client || other_time {
             self.close(place, around.out);
             return None;
         }
@@ -321,7 +351,7 @@ impl ServerSessions {
         for index in 0..self.slots.len() as u32 {
             let Some(slot) = self.slots.get(index as usize) else { break };
             let place = Place { index, generation: slot.generation };
-            let talking = matches!(slot.stage, Stage::Talking | Stage::HandedOver(_));
+            let talking = !matches!(slot.stage, Stage::Free | Stage::Held);
             let idle = idle_seconds(slot.open.format);
             if talking && slot.open.end.is_some_and(|end| end.plus_seconds(idle) < now) {
                 self.close(place, out);
