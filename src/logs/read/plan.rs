@@ -110,6 +110,8 @@ struct Look {
     survey: Survey,
     head: Vec<u8>,
     notes: Vec<String>,
+    /// What reading the head ended with, where it ended too early.
+    fault: Option<String>,
 }
 
 fn look(input: &LogInput) -> Result<Look> {
@@ -136,6 +138,7 @@ fn look(input: &LogInput) -> Result<Look> {
         survey,
         head: head.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| head.clone(), <[u8]>::to_vec),
         notes: Vec::new(),
+        fault: None,
     };
     survey_head(&mut look, opened.size > HEAD as u64);
     survey_samples(&mut look.survey, &opened.file, opened.size);
@@ -171,6 +174,7 @@ fn look_at_stream(input: &LogInput, survey: Survey, begin: Begin, size: u64) -> 
         survey,
         head,
         notes,
+        fault: read.err().map(|error| error.to_string()),
     };
     survey_head(&mut look, more);
     if begin == Begin::AndKeep {
@@ -242,9 +246,9 @@ fn finish(
         None => Routing::ByLine,
     };
     let Holding { formats, wrapping, header, header_start } = holding;
-    let is_empty = look.head.is_empty();
-    if formats.is_empty() && !is_empty {
-        return unrecognised(&look);
+    let is_blank = look.head.iter().all(u8::is_ascii_whitespace);
+    if formats.is_empty() && !is_blank {
+        return State::Skip(unrecognised(&input.path, &look));
     }
     // Of a large file enough is surveyed to know its formats; of a small one, or of a stream whose
     // middle cannot be looked at beforehand, a search for all formats costs little.
@@ -280,8 +284,26 @@ fn finish(
     }))
 }
 
-fn unrecognised(look: &Look) -> State {
-    State::Skip(Status::Unrecognised(look.survey.guesses()))
+/// Why no format recognises an input: what it is instead, where its first bytes tell.
+fn unrecognised(path: &Path, look: &Look) -> Status {
+    let head = look.head.as_slice();
+    let told = if let Some(fault) = &look.fault {
+        Some(fault.clone())
+    } else if head.starts_with(b"PK\x03\x04") {
+        Some("found a ZIP archive; expected a log: unpack it first".to_owned())
+    } else if Compression::of(head).is_some() {
+        Some(
+            "found compressed data inside compressed data; expected a log: unpack it once"
+                .to_owned(),
+        )
+    } else {
+        let nul = memchr::memchr(0, head);
+        nul.map(|at| format!("found binary data (a NUL at byte {at}); expected lines of text"))
+    };
+    match told {
+        Some(message) => Status::Unreadable(Error::input(path, Place::Whole, message)),
+        None => Status::Unrecognised(look.survey.guesses()),
+    }
 }
 
 fn first_time(recipe: &Recipe, head: &[u8]) -> Option<Timestamp> {

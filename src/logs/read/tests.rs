@@ -503,12 +503,11 @@ fn a_document_of_one_line_is_read_whole() {
 
 #[test]
 fn a_bomb_is_given_up() {
-    let outcome = read_content(&gzip(&vec![b'\n'; 80 << 20]), &Setup::default());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&vec![b'\n'; 80 << 20]).unwrap();
+    let outcome = read_content(&encoder.finish().unwrap(), &Setup::default());
     let status = format!("{:?}", outcome.reports[0].status);
-    assert!(
-        status.contains("over 200:1 after 64 MiB") || status.contains("Unrecognised"),
-        "{status}"
-    );
+    assert!(status.contains("over 200:1 after 64 MiB"), "{status}");
 }
 
 proptest::proptest! {
