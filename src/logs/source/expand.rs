@@ -84,6 +84,8 @@ impl Walk {
         };
         for entry in entries {
             match entry {
+                // As in globs: a lock, an editor's copy, a version control's folder is no log.
+                Ok(entry) if is_hidden(&entry.file_name()) => {}
                 Ok(entry) => self.add_entry(&entry, depth),
                 Err(error) => self.refuse(folder, describe(&error)),
             }
