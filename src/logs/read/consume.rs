@@ -103,6 +103,8 @@ struct Progress {
     own_device: Option<u32>,
     failed: bool,
     nul_bytes: u64,
+    /// Records whose time lies too far ahead to be true.
+    ahead: u64,
     first: Option<EndTime>,
     last: Option<EndTime>,
 }
@@ -321,6 +323,7 @@ impl Progress {
             own_device: None,
             failed: false,
             nul_bytes: 0,
+            ahead: 0,
             first: None,
             last: None,
         }
@@ -351,6 +354,7 @@ impl Progress {
             self.last.clone_from(&batch.last);
         }
         self.nul_bytes += scanned.nul_bytes;
+        self.ahead += batch.ahead;
     }
 
     fn fail(&mut self, error: Error) {
@@ -371,6 +375,13 @@ impl Progress {
         self.report.notes.extend(notes);
         if self.nul_bytes > 0 {
             self.report.notes.push(format!("{} NUL bytes skipped", self.nul_bytes));
+        }
+        if self.ahead > 0 {
+            self.report.notes.push(format!(
+                "{} events lie more than 48 hours after the reference time (the file's, or --now): \
+                 counted, but not as a time that the log covers",
+                self.ahead
+            ));
         }
     }
 }

@@ -103,6 +103,9 @@ pub(super) fn plan(inputs: Vec<LogInput>, options: &ReadOptions<'_>) -> Vec<Plan
 }
 
 /// What one look at an input shows.
+/// Seconds after the reference time up to which a line's time can be true.
+const CLOCK_SLACK: i64 = 48 * 3600;
+
 struct Look {
     way: Way,
     compression: Option<Compression>,
@@ -260,7 +263,9 @@ fn finish(
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .get(formats, scope, wrapped, options);
-    let recipe = Recipe {
+    let reference = options.now.unwrap_or(look.modified);
+    let latest = reference.plus_seconds(CLOCK_SLACK);
+    let mut recipe = Recipe {
         formats,
         routing,
         wrapping,
@@ -268,14 +273,20 @@ fn finish(
         header: header.clone(),
         header_start,
         zone: zone_of(input.settings.zone),
-        reference: options.now.unwrap_or(look.modified),
+        reference,
+        latest,
         server: input.settings.server.as_deref().unwrap_or_default().as_bytes().into(),
         wanted: wanted.clone(),
         kept_rejects: options.kept_rejects,
         longest_line: longest_line_of(formats),
     };
+    let first_time = first_time(&recipe, &look.head);
+    if first_time.is_some_and(|time| time > latest) {
+        // Then it is the reference that is wrong, a file's time that a copy set back.
+        recipe.latest = Timestamp(i64::MAX);
+    }
     State::Read(Box::new(Ready {
-        first_time: first_time(&recipe, &look.head),
+        first_time,
         print: look.head.get(..PRINT).unwrap_or(&look.head).into(),
         way: look.way,
         compression: look.compression,

@@ -66,6 +66,8 @@ pub(super) struct Recipe {
     pub(super) header_start: Vec<u8>,
     pub(super) zone: Zone,
     pub(super) reference: Timestamp,
+    /// Times after this are a wrong clock's, unless the input begins with one.
+    pub(super) latest: Timestamp,
     /// The server of lines that name none.
     pub(super) server: Box<[u8]>,
     pub(super) wanted: Wanted,

@@ -73,8 +73,10 @@ pub(super) struct Batch {
     pub(super) looked_at: Vec<(FormatId, u64)>,
     pub(super) devices: Vec<Box<[u8]>>,
     pub(super) servers: Vec<(Box<[u8]>, Span)>,
-    /// From the earliest to the latest record.
+    /// From the earliest to the latest record, without those of a wrong clock.
     pub(super) span: Option<Span>,
+    /// Records whose time lies too far ahead to be true.
+    pub(super) ahead: u64,
     /// The first timed line, if it is one of the first lines.
     pub(super) first: Option<EndTime>,
     /// The last timed line, if it is one of the last lines.
@@ -339,7 +341,8 @@ impl<'t> Scan<'t, '_> {
             if let Some(action) = record.prefix.and_then(|prefix| self.verdicts.action(prefix)) {
                 flow.action = action;
             }
-            extend(&mut self.batch.span, flow.time);
+            let covered = self.covered(flow.time);
+            extend(&mut self.batch.span, covered);
             let device = record.device.map(|name| self.device_index(name));
             let line = self.batch.lines as u32;
             self.batch.flows.push(LineFlow { line, device, format, join: record.join, flow });
@@ -361,19 +364,29 @@ impl<'t> Scan<'t, '_> {
         let recipe = self.recipe;
         for record in records {
             let time = record.time.and_then(|time| self.clock.resolve(time));
-            extend(&mut self.batch.span, time);
-            self.note_server(record.server, time);
+            let covered = self.covered(time);
+            extend(&mut self.batch.span, covered);
+            self.note_server(record.server, covered);
             let at = self.batch.lines as u32;
             self.batch.facts.add(record, usize::from(format), at, time, &recipe.server);
         }
         if records.is_empty() {
             let time = line.time.and_then(|time| self.clock.resolve(time));
+            let time = self.covered(time);
             extend(&mut self.batch.span, time);
             // Without a tag the word may be no host but the first of a log that names none.
             self.note_server(line.tag.and(line.host), time);
             return Kept::None;
         }
         Kept::Some
+    }
+
+    /// The time, unless it lies so far ahead that it is a wrong clock's: that says nothing of when
+    /// the log speaks.
+    fn covered(&mut self, time: Option<Timestamp>) -> Option<Timestamp> {
+        let ahead = time.is_some_and(|time| time > self.recipe.latest);
+        self.batch.ahead += u64::from(ahead);
+        time.filter(|_| !ahead)
     }
 
     fn note_server(&mut self, named: Option<&[u8]>, time: Option<Timestamp>) {
@@ -409,7 +422,7 @@ impl<'t> Scan<'t, '_> {
         }
         let mut scratch = Vec::new();
         let timed = time_of_line(self.recipe, self.stretch.columns, line, &mut scratch)?;
-        let time = self.clock.resolve(timed.time)?;
+        let time = self.clock.resolve(timed.time).filter(|time| *time <= self.recipe.latest)?;
         let server = timed.server.unwrap_or(&self.recipe.server);
         Some(EndTime { time, server: timed.is_mail.then(|| server.into()) })
     }

@@ -502,6 +502,21 @@ fn a_document_of_one_line_is_read_whole() {
 }
 
 #[test]
+fn a_wrong_clock_moves_no_coverage_but_counts() {
+    let ahead = log(2).replace("Nov  2 ", "2099-11-02T");
+    let content = format!("{}{ahead}", log(8));
+    let outcome = read_content(content.as_bytes(), &Setup::default());
+    let report = &outcome.reports[0];
+    let alone = read_content(log(8).as_bytes(), &Setup::default());
+    assert_eq!(report.span, alone.reports[0].span);
+    assert_eq!(report.tally.events, 3);
+    assert!(report.notes[0].starts_with("1 events lie more than 48 hours"), "{:?}", report.notes);
+    // Where the input begins with such times, it is the reference that is wrong.
+    let outcome = read_content(ahead.as_bytes(), &Setup::default());
+    assert_eq!(outcome.reports[0].span.unwrap().last.to_string(), "2099-11-02T10:00:01Z");
+}
+
+#[test]
 fn a_bomb_is_given_up() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(&vec![b'\n'; 80 << 20]).unwrap();
