@@ -196,11 +196,14 @@ impl<'a, 'c> Row<'a, 'c> {
     }
 
     fn kind(&self) -> Kind {
-        let hex = |text: &[u8]| text.len() == 16 && text.iter().all(u8::is_ascii_hexdigit);
+        // 16 hexadecimal digits in all versions so far; nothing promises it.
+        let id = |text: &[u8]| {
+            (4..=64).contains(&text.len()) && text.iter().all(u8::is_ascii_alphanumeric)
+        };
         let word = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_uppercase);
         if !self.get(Field::Time).ends_with(b"Z") {
             Kind::None
-        } else if hex(self.get(Field::Session)) && is_event(self.get(Field::Event)) {
+        } else if id(self.get(Field::Session)) && is_event(self.get(Field::Event)) {
             Kind::Protocol
         } else if word(self.get(Field::Source)) && word(self.get(Field::EventId)) && self.is_whole()
         {
