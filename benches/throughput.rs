@@ -2,6 +2,7 @@
 //! `cargo bench`; one format: `cargo bench -- firewall/netfilter`. Whole runs against other tools
 //! are timed by `benches/compare`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use helotriage::model::flow::FlowEvent;
 use helotriage::model::input::{Devices, InputKind};
 use helotriage::model::policy::Policy;
 use helotriage::model::time::Timestamp;
+use helotriage::pipeline::{self, Job, Window};
 use helotriage::scan::read::{ScanOptions, read_scan};
 
 /// Bytes that a parser is timed on.
@@ -147,6 +149,82 @@ fn reads(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A whole run on generated data: scan, a firewall log and a mail log that speak of its target,
+/// to the published outputs.
+fn runs(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, &text).expect("an input");
+        (path.to_string_lossy().into_owned(), text.len() as u64)
+    };
+    let (scan, scan_size) = write("scan.nessus", generated_scan());
+    let (firewall, firewall_size) = write("firewall.log", (0..EVENTS).map(packet).collect());
+    let (mail, mail_size) = write("mail.log", (0..EVENTS).step_by(9).map(session).collect());
+    let job = Job {
+        policy: Policy::default(),
+        scan: vec![scan],
+        firewall: vec![firewall],
+        mail: vec![mail],
+        out: folder.path().join("out"),
+        now: Some(Timestamp::from_seconds(1_796_000_000)),
+        window: Window::default(),
+        scan_options: ScanOptions::default(),
+        max_reject: 20,
+        arguments: BTreeMap::new(),
+    };
+    let mut group = criterion.benchmark_group("run");
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(scan_size + firewall_size + mail_size));
+    group.bench_function("end to end", |b| {
+        b.iter(|| pipeline::run(&job, &|_| (), &mut |_| Ok(())).expect("a run").written.len());
+    });
+    group.finish();
+}
+
+/// Packets of the generated firewall log; every fiftieth goes to the target's port.
+const EVENTS: u32 = 200_000;
+
+fn generated_scan() -> String {
+    "<?xml version=\"1.0\" ?>\n<NessusClientData_v2><Report name=\"bench\">\
+     <ReportHost name=\"203.0.113.25\"><HostProperties>\
+     <tag name=\"HOST_END_TIMESTAMP\">1793600000</tag><tag name=\"host-ip\">203.0.113.25</tag>\
+     <tag name=\"host-fqdn\">mx1.example.com</tag></HostProperties>\
+     <ReportItem port=\"25\" svc_name=\"smtp\" protocol=\"tcp\" severity=\"0\" pluginID=\"10263\" \
+     pluginName=\"SMTP Server Detection\" pluginFamily=\"Service detection\"></ReportItem>\
+     </ReportHost></Report></NessusClientData_v2>\n"
+        .to_owned()
+}
+
+fn stamp(n: u32) -> String {
+    format!("2026-11-02T{:02}:{:02}:{:02}Z", n / 3600 % 24, n / 60 % 60, n % 60)
+}
+
+/// An address of the range for benchmarks (RFC 2544).
+fn client(n: u32) -> String {
+    format!("198.18.{}.{}", n / 251 % 251, n % 251)
+}
+
+fn packet(n: u32) -> String {
+    let port = if n.is_multiple_of(50) { 25 } else { 443 };
+    format!(
+        "{} fw1 kernel: [UFW ALLOW] IN=eth0 OUT=eth1 SRC={} DST=203.0.113.25 LEN=60 TOS=0x00 \
+         PREC=0x00 TTL=52 ID={} DF PROTO=TCP SPT={} DPT={port} WINDOW=64240 RES=0x00 SYN URGP=0\n",
+        stamp(n),
+        client(n),
+        n % 65_536,
+        20_000 + n % 40_000
+    )
+}
+
+fn session(n: u32) -> String {
+    let (time, ip, pid) = (stamp(n), client(n), 900 + n % 40);
+    format!(
+        "{time} mx1 postfix/smtpd[{pid}]: connect from unknown[{ip}]\n\
+         {time} mx1 postfix/smtpd[{pid}]: disconnect from unknown[{ip}] ehlo=1 quit=1 commands=2\n"
+    )
+}
+
 /// A scan, from bytes to findings.
 fn scans(criterion: &mut Criterion) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/demo/scan");
@@ -163,5 +241,5 @@ fn scans(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parsers, reads, scans);
+criterion_group!(benches, parsers, reads, scans, runs);
 criterion_main!(benches);

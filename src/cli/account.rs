@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::model::input::{InputKind, InputReport, Status, Tally};
 use crate::model::judged::{JudgedTarget, Judgement, Verdict};
@@ -30,15 +31,36 @@ pub(super) fn tell(published: &Published, job: &Job, verbosity: Verbosity) {
     }
     missing(&mut text, published);
     if verbosity == Verbosity::Normal {
-        let tickets = published.judgement.targets.iter().filter(|t| t.makes_ticket()).count();
-        let out = escape::terminal(&job.out.to_string_lossy()).into_owned();
-        let names: Vec<_> = published.written.iter().map(|file| file.name).collect();
-        line(
-            &mut text,
-            &format!("{tickets} tickets in {out}/tickets.csv (also there: {})", names.join(", ")),
-        );
+        written(&mut text, published, &job.out);
     }
     terminal::tell(&text);
+}
+
+/// Where the tickets are, and how to see why the first one stands there.
+fn written(text: &mut String, published: &Published, out: &Path) {
+    let tickets = || published.judgement.targets.iter().filter(|t| t.makes_ticket());
+    let count = counted(tickets().count() as u64, "ticket");
+    let out = shown_folder(out);
+    let names: Vec<_> = published.written.iter().map(|file| file.name).collect();
+    let others: Vec<_> = names.into_iter().filter(|name| *name != "tickets.csv").collect();
+    line(text, &format!("{count} in {out}/tickets.csv (beside it: {})", others.join(", ")));
+    if let Some(first) = tickets().next() {
+        let id = ticket_id(&first.asset.key, first.port);
+        line(text, &format!("Why, with the log lines: helotriage explain {id} --out {out}"));
+    }
+}
+
+/// The output folder as one would type it here.
+fn shown_folder(out: &Path) -> String {
+    let whole = out.canonicalize().unwrap_or_else(|_| out.to_path_buf());
+    let here = std::env::current_dir().and_then(|here| here.canonicalize()).unwrap_or_default();
+    let short = whole.strip_prefix(here).ok().filter(|short| !short.as_os_str().is_empty());
+    escape::terminal(&short.unwrap_or(&whole).to_string_lossy()).into_owned()
+}
+
+/// `1 ticket`, `2 tickets`.
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// One line about an input: how its lines ended.
@@ -73,10 +95,10 @@ fn tally(tally: &Tally, what: &str) -> String {
 fn inputs(text: &mut String, reports: &[InputReport]) {
     line(text, "Read:");
     for (kind, what, unit) in [
-        (InputKind::Scan, "scans", "items"),
-        (InputKind::Firewall, "firewall logs", "lines"),
-        (InputKind::Mail, "mail logs", "lines"),
-        (InputKind::Log, "logs of both kinds", "lines"),
+        (InputKind::Scan, "scan", "items"),
+        (InputKind::Firewall, "firewall log", "lines"),
+        (InputKind::Mail, "mail log", "lines"),
+        (InputKind::Log, "mixed log", "lines"),
     ] {
         let of_kind: Vec<_> = reports.iter().filter(|report| report.kind == kind).collect();
         if of_kind.is_empty() {
@@ -93,7 +115,10 @@ fn inputs(text: &mut String, reports: &[InputReport]) {
         let names: Vec<_> = formats.keys().copied().collect();
         let names =
             if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        line(text, &format!("  {} {what}{names}: {}", of_kind.len(), tally(&sum, unit)));
+        line(
+            text,
+            &format!("  {}{names}: {}", counted(of_kind.len() as u64, what), tally(&sum, unit)),
+        );
     }
 }
 
@@ -105,7 +130,7 @@ fn targets(text: &mut String, judgement: &Judgement) {
     let counts: Vec<_> =
         verdicts.iter().map(|(verdict, count)| format!("{count} {}", verdict.word())).collect();
     let counts = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
-    line(text, &format!("{} targets{counts}", judgement.targets.len()));
+    line(text, &format!("{}{counts}", counted(judgement.targets.len() as u64, "target")));
 }
 
 fn first(text: &mut String, judgement: &Judgement) {
@@ -124,7 +149,9 @@ fn ticket(target: &JudgedTarget) -> String {
     let name = target.asset.fqdn.as_deref().map(|name| format!(" ({})", escape::terminal(name)));
     let who = match (target.external_sources, target.unexpected_sources) {
         (_, 0) => String::new(),
-        (external, all) => format!(", {all} unexpected sources, {external} external"),
+        (external, all) => {
+            format!(", {}, {external} external", counted(all, "unexpected source"))
+        }
     };
     let seen = |time: Timestamp| format!(", last seen {time}");
     format!(
@@ -142,6 +169,13 @@ fn missing(text: &mut String, published: &Published) {
     let Published { inputs, judgement, account, .. } = published;
     list(text, "INCOMPLETE: ", account.incomplete.iter().cloned());
     list(text, "note: ", account.warnings.iter().chain(&judgement.warnings).cloned());
+    let ids = |wanted: &dyn Fn(&&JudgedTarget) -> bool| -> Vec<String> {
+        judgement.targets.iter().filter(wanted).map(|t| ticket_id(&t.asset.key, t.port)).collect()
+    };
+    named(text, "no log covers", &ids(&|target| target.verdict == Verdict::Uncovered));
+    let what = "the scanner's own connection is missing in a log that shows it elsewhere (see the \
+                tickets' notes)";
+    named(text, what, &ids(&|target| target.misses_control));
     let reference = if account.reference_time.is_some() { "--now" } else { "the file's time" };
     let guessed = inputs.iter().filter(|r| r.zone_guessed || r.years_inferred);
     let guessed = guessed.map(|report| guess(report, reference));
@@ -163,6 +197,17 @@ fn guess(report: &InputReport, reference: &str) -> String {
         (true, false) => format!("{path}: years from {reference}"),
         _ => format!("{path}: zone UTC; --zone says it"),
     }
+}
+
+/// What is so of some targets: their number and the first of them.
+fn named(text: &mut String, what: &str, ids: &[String]) {
+    if ids.is_empty() {
+        return;
+    }
+    let more = ids.len().saturating_sub(FIRST);
+    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let first = ids.get(..FIRST).unwrap_or(ids).join(", ");
+    line(text, &format!("note: {what}: {}", escape::terminal(&format!("{first}{rest}"))));
 }
 
 fn list(text: &mut String, head: &str, items: impl Iterator<Item = String>) {

@@ -105,7 +105,10 @@ impl<'a> Judge<'a> {
                 self.reports,
                 self.devices,
                 &self.links,
-            ),
+            )
+            .into_iter()
+            .chain(control.warning(self.world, self.evidence))
+            .collect(),
         }
     }
 
@@ -185,7 +188,9 @@ impl<'a> Judge<'a> {
         let top_sources =
             top.filter_map(|&source| Some(described(source, scene.source(source.address)?)));
         let mut notes = notes::of_target(&scene, &totals, &self.links, self.devices);
-        notes.extend(control.notes(asset, servers, self.evidence.tolerance()));
+        let missing = control.notes(asset, servers, self.evidence.tolerance());
+        let misses_control = !missing.is_empty();
+        notes.extend(missing);
         let known = servers.iter().filter_map(|&n| self.evidence.servers().get(n as usize));
         let logged: Vec<&LoggedServer> = known.map(|(server, _)| server).collect();
         Some(JudgedTarget {
@@ -210,6 +215,7 @@ impl<'a> Judge<'a> {
             sources: totals.ranked,
             matched: notes::endpoints_text(&logged),
             coverage: covered.facts.clone(),
+            misses_control,
             notes,
         })
     }

@@ -441,6 +441,8 @@ pub struct JudgedTarget {
     pub matched: Vec<String>,
     /// What the logs can say.
     pub coverage: TargetCoverage,
+    /// Whether a log shows the scanner elsewhere during the scan but not here: a note says so.
+    pub misses_control: bool,
     /// What a reader of the ticket should know besides: whole sentences, foreign names in them not
     /// yet made safe.
     pub notes: Vec<String>,

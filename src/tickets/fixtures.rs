@@ -137,6 +137,7 @@ pub(crate) fn with_sources(sources: &[(&str, &str)]) -> JudgedTarget {
         top_sources: top,
         matched: vec!["203.0.113.25:25".to_owned()],
         coverage: coverage(),
+        misses_control: false,
         notes: vec!["The scanner 192.0.2.9 was seen in the firewall log.".to_owned()],
     }
 }

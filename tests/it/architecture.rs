@@ -148,6 +148,14 @@ fn check_formats(kind: &str, trait_name: &str, listed: &[&str]) {
 fn firewall_formats_are_complete() {
     let names: Vec<_> = firewall::FORMATS.iter().map(|format| format.name()).collect();
     check_formats("firewall", "FirewallFormat", &names);
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for format in firewall::FORMATS {
+        let start = format!("| `{}` |", format.name());
+        let row = readme.lines().find(|line| line.starts_with(&start)).unwrap();
+        let shows: Vec<_> = format.shows().iter().map(|shows| shows.word()).collect();
+        let end = format!("| {} |", shows.join(" "));
+        assert!(row.ends_with(&end), "README: {row}; expected {end}");
+    }
 }
 
 #[test]

@@ -11,6 +11,18 @@ const OUTPUTS: [&str; 2] = ["tickets.csv", "sources.csv"];
 /// The morning after the demo's logs end.
 const NOW: &str = "2026-11-16T06:00:00Z";
 
+/// What the account on standard error tells a newcomer.
+const ACCOUNT: [&str; 8] = [
+    "  1 scan: 14.4 kB, 29 items = 28 events + 1 ignored + 0 rejected + 0 duplicates\n",
+    "  3 firewall logs (cisco_asa, netfilter): ",
+    "  7 mail logs (exchange, postfix): ",
+    "11 targets: 3 abused, 2 confirmed, 1 accepted, 1 reachable, 1 blocked, 2 quiet, 1 uncovered\n",
+    "  P1 92 helo-203.0.113.26-25 (mx2.example.com): abused, 1 unexpected source, 1 external, ",
+    "note: no log covers: helo-203.0.113.62-25\n",
+    "the scanner's own connection is missing in a log that shows it elsewhere",
+    "Why, with the log lines: helotriage explain helo-203.0.113.26-25 --out ",
+];
+
 #[test]
 fn the_demo_gives_what_its_readme_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -20,6 +32,10 @@ fn the_demo_gives_what_its_readme_says() {
     let arguments = ["run", "--config", config, "--now", NOW, "--out", out.to_str().unwrap()];
     let output = helotriage(root, &arguments);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let account = String::from_utf8_lossy(&output.stderr);
+    for line in ACCOUNT {
+        assert!(account.contains(line), "{line:?} is not in the account:\n{account}");
+    }
     let expected = root.join("samples/demo/expected");
     for name in OUTPUTS {
         let got = std::fs::read(out.join(name)).unwrap();

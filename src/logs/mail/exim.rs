@@ -345,16 +345,24 @@ fn connection<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u
 }
 
 /// `no MAIL in SMTP connection from ...`: `C=` lists the commands. Where HELO is among them and no
-/// name is shown, it was refused, or accepted and reset by STARTTLS.
+/// name is shown, it was refused, or accepted and reset by STARTTLS; TLS that stands (`X=`) after
+/// STARTTLS proves the latter, since Exim takes STARTTLS only after it offered it to an EHLO.
 fn no_mail<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>>) -> Facts<'a> {
     let commands = field(rest, b" C=").unwrap_or_default();
     let whole = !commands.starts_with(b"...");
     let said = commands.split(|&b| b == b',').any(|c| c == b"HELO" || c == b"EHLO");
-    let none = Fact::Helo { answer: Answer::NotSent, weight: Weight::Hint, name: None };
+    let starttls = commands.split(|&b| b == b',').any(|c| c == b"STARTTLS");
+    let upgraded = said && starttls && field(rest, b" X=").is_some();
     let silent = whole && !said && client.helo.is_none();
+    let helo = |answer| Fact::Helo { answer, weight: Weight::Hint, name: None };
+    let unnamed = match (silent, upgraded) {
+        (true, _) => Some(helo(Answer::NotSent)),
+        (false, true) => Some(helo(Answer::Accepted)),
+        (false, false) => None,
+    };
     let end = if said || named.is_some() { End::Orderly } else { End::Lost };
     let over = Fact::Disconnect { end, summary: None };
-    [named.or(silent.then_some(none)), authenticated(rest), Some(over)]
+    [named.or(unnamed), authenticated(rest), Some(over)]
 }
 
 /// `A=authenticator:user` of a line about a session.

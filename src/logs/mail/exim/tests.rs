@@ -46,7 +46,7 @@ fn lines_and_what_they_prove() {
         ("SMTP connection from [198.51.100.7]:4001 lost D=2s".to_owned(), "helo NotSent Hint -; end Lost"),
         (format!("no MAIL in SMTP connection from {client} D=0.2s A=plain:ann C=EHLO,AUTH,QUIT"), "helo Accepted Hint probe.example; auth Ok ann; end Orderly"),
         ("no MAIL in SMTP connection from [198.51.100.7]:4001 D=5s C=QUIT".to_owned(), "helo NotSent Hint -; end Lost"),
-        ("no MAIL in SMTP connection from [198.51.100.7]:4001 D=5s X=TLS1.3:x C=EHLO,STARTTLS".to_owned(), "end Orderly"),
+        ("no MAIL in SMTP connection from [198.51.100.7]:4001 D=5s X=TLS1.3:x C=EHLO,STARTTLS".to_owned(), "helo Accepted Hint -; end Orderly"),
         (format!("H={client} F=<a@b.example> rejected RCPT <c@d.example>: relay not permitted"), "helo Accepted Hint probe.example; Refused"),
         (format!("H={client} rejected EHLO or HELO probe.example: banned"), "helo Rejected Hint probe.example; Refused"),
         (format!("temporarily rejected \"EHLO probe.example\" from {client}"), "helo Rejected Proof probe.example; Refused"),
