@@ -28,6 +28,7 @@ pub(super) fn tell(published: &Published, job: &Job, verbosity: Verbosity) {
         inputs(&mut text, &published.inputs);
         targets(&mut text, &published.judgement);
         first(&mut text, &published.judgement);
+        gaps(&mut text, &published.judgement);
     }
     missing(&mut text, published);
     if verbosity == Verbosity::Normal {
@@ -169,13 +170,6 @@ fn missing(text: &mut String, published: &Published) {
     let Published { inputs, judgement, account, .. } = published;
     list(text, "INCOMPLETE: ", account.incomplete.iter().cloned());
     list(text, "note: ", account.warnings.iter().chain(&judgement.warnings).cloned());
-    let ids = |wanted: &dyn Fn(&&JudgedTarget) -> bool| -> Vec<String> {
-        judgement.targets.iter().filter(wanted).map(|t| ticket_id(&t.asset.key, t.port)).collect()
-    };
-    named(text, "no log covers", &ids(&|target| target.verdict == Verdict::Uncovered));
-    let what = "the scanner's own connection is missing in a log that shows it elsewhere (see the \
-                tickets' notes)";
-    named(text, what, &ids(&|target| target.misses_control));
     let reference = if account.reference_time.is_some() { "--now" } else { "the file's time" };
     let guessed = inputs.iter().filter(|r| r.zone_guessed || r.years_inferred);
     let guessed = guessed.map(|report| guess(report, reference));
@@ -197,6 +191,17 @@ fn guess(report: &InputReport, reference: &str) -> String {
         (true, false) => format!("{path}: years from {reference}"),
         _ => format!("{path}: zone UTC; --zone says it"),
     }
+}
+
+/// Where the logs fall short, target by target; the tickets say it too.
+fn gaps(text: &mut String, judgement: &Judgement) {
+    let ids = |wanted: &dyn Fn(&&JudgedTarget) -> bool| -> Vec<String> {
+        judgement.targets.iter().filter(wanted).map(|t| ticket_id(&t.asset.key, t.port)).collect()
+    };
+    named(text, "no log covers", &ids(&|target| target.verdict == Verdict::Uncovered));
+    let what = "the scanner's own connection is missing in a log that shows it elsewhere (see the \
+                tickets' notes)";
+    named(text, what, &ids(&|target| target.misses_control));
 }
 
 /// What is so of some targets: their number and the first of them.

@@ -2,7 +2,6 @@
 //! scanners. Out: for a target, a note where a log shows the scanner elsewhere during the scan but
 //! not here: then a time zone, a name or a log is wrong or missing.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::correlate::assets::Asset;
@@ -48,20 +47,6 @@ impl Control {
         control.firewall.sort();
         control.mail.sort();
         control
-    }
-
-    /// A warning where the scans name scanners and the logs speak, but of none of them.
-    pub(super) fn warning(&self, world: &World, evidence: &Evidence) -> Option<String> {
-        let scanners: BTreeSet<IpAddr> = world.scanners().collect();
-        let seen = !self.firewall.days.is_empty() || !self.mail.days.is_empty();
-        if scanners.is_empty() || seen || evidence.servers().is_empty() {
-            return None;
-        }
-        let names = scanners_text(&scanners.into_iter().collect::<Vec<_>>());
-        Some(format!(
-            "No log shows the scanner {names}, though it spoke with every target: the logs are of \
-             another time, their zone is wrong, or the servers' logs are missing."
-        ))
     }
 
     /// The notes for a target that these logged servers mean.

@@ -105,10 +105,7 @@ impl<'a> Judge<'a> {
                 self.reports,
                 self.devices,
                 &self.links,
-            )
-            .into_iter()
-            .chain(control.warning(self.world, self.evidence))
-            .collect(),
+            ),
         }
     }
 

@@ -5,11 +5,11 @@
 //! A file may mix formats, so this is no vote for one winner: lines are routed one by one when they
 //! are read, and the set only says whose byte patterns are worth searching for.
 
-use std::collections::BTreeMap;
+use memchr::memmem;
 
 use crate::logs::envelope;
 use crate::logs::firewall::{self, FirewallFormat};
-use crate::logs::line::{Columns, Line, Outcome};
+use crate::logs::line::{Columns, Line};
 use crate::logs::mail::{self, MailFormat};
 use crate::logs::wrapping::Wrapping;
 
@@ -198,9 +198,6 @@ pub struct Holding {
 /// Unrecognised lines that are kept for guessing.
 const KEPT_FOR_GUESSES: usize = 50;
 
-/// Lines that no product writes.
-const NO_LOGS: [&[u8]; 2] = [b"?", b"{}"];
-
 /// Bytes of a header line by which others of the file are found.
 const HEADER_START: usize = 4;
 
@@ -300,62 +297,100 @@ impl Survey {
         }
     }
 
-    /// The two formats that could read most of the unrecognised lines, and what each misses.
+    /// The two formats whose words the unrecognised lines have most of, and the words that they
+    /// lack. One that shares less than half of its words is not near.
     pub fn guesses(&self) -> Vec<(&'static str, String)> {
         let mut guesses: Vec<Guess> = all().filter_map(|id| self.guess(id)).collect();
-        guesses.sort_by_key(|guess| std::cmp::Reverse(guess.readable));
-        guesses.into_iter().take(2).map(|guess| (name_of(guess.id), guess.missing)).collect()
+        guesses.sort_by_key(|guess| std::cmp::Reverse(guess.share));
+        guesses.into_iter().take(2).map(|guess| (name_of(guess.id), guess.told())).collect()
     }
 
     fn guess(&self, id: FormatId) -> Option<Guess> {
-        let mut readable = 0;
-        let mut missing: BTreeMap<&'static str, u64> = BTreeMap::new();
-        // What a format misses in any line says nothing of these.
-        let of_any = NO_LOGS.map(|line| match parse_alone(id, &envelope::open(line)) {
-            Outcome::Rejected(reject) => Some(reject.field),
-            Outcome::Event | Outcome::Ignored => None,
-        });
-        for raw in &self.unrecognised {
-            match parse_alone(id, &envelope::open(raw)) {
-                Outcome::Rejected(reject) if !of_any.contains(&Some(reject.field)) => {
-                    *missing.entry(reject.field).or_default() += 1;
-                }
-                Outcome::Event => readable += 1,
-                Outcome::Rejected(_) | Outcome::Ignored => {}
-            }
-        }
-        let field =
-            missing.iter().max_by_key(|(field, count)| (**count, std::cmp::Reverse(*field)));
-        let missing = match field {
-            Some((field, _)) => (*field).to_owned(),
-            None if readable > 0 => "mark".to_owned(),
-            None => return None,
+        let words = words_of(id);
+        let has = |line: &&Vec<u8>| {
+            words.iter().filter(|word| memmem::find(line, word).is_some()).count()
         };
-        Some(Guess { id, readable, missing })
+        let nearest = self.unrecognised.iter().max_by_key(has)?;
+        let share = has(&nearest) * 100 / words.len().max(1);
+        let lacks = words.iter().copied().filter(|word| memmem::find(nearest, word).is_none());
+        (share >= 50).then(|| Guess { id, share, lacks: lacks.collect() })
     }
 }
 
+/// A format that an unrecognised file comes near to.
 struct Guess {
     id: FormatId,
-    readable: u64,
-    missing: String,
+    /// Words that its nearest line has, in per cent.
+    share: usize,
+    lacks: Vec<&'static [u8]>,
 }
 
-fn parse_alone(id: FormatId, line: &Line<'_>) -> Outcome {
-    let columns = &Columns::NONE;
+impl Guess {
+    fn told(&self) -> String {
+        if self.lacks.is_empty() {
+            return "the form that they stand in".to_owned();
+        }
+        let words = self.lacks.iter().map(|word| String::from_utf8_lossy(word).trim().to_owned());
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn words_of(id: FormatId) -> &'static [&'static [u8]] {
     match id {
-        FormatId::Firewall(index) => firewall::FORMATS
-            .get(usize::from(index))
-            .map_or(Outcome::Ignored, |format| format.parse(line, columns, &mut Vec::new())),
-        FormatId::Mail(index) => mail::FORMATS
-            .get(usize::from(index))
-            .map_or(Outcome::Ignored, |format| format.parse(line, columns, &mut Vec::new())),
+        FormatId::Firewall(index) => {
+            firewall::FORMATS.get(usize::from(index)).map_or(&[], |format| format.words())
+        }
+        FormatId::Mail(index) => {
+            mail::FORMATS.get(usize::from(index)).map_or(&[], |format| format.words())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The words are true: samples of every format have a line, or a header, with half of them.
+    #[test]
+    fn samples_have_the_words_of_their_format() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+        for id in all() {
+            let kind = if matches!(id, FormatId::Firewall(_)) { "firewall" } else { "mail" };
+            let mut survey = Survey::new(None);
+            for entry in std::fs::read_dir(root.join(kind).join(name_of(id))).unwrap() {
+                let content = std::fs::read(entry.unwrap().path()).unwrap();
+                survey.unrecognised.extend(content.split(|&b| b == b'\n').map(<[u8]>::to_vec));
+            }
+            let guess = survey.guess(id);
+            assert!(guess.is_some(), "{}: no sample line has half of its words", name_of(id));
+        }
+    }
+
+    #[test]
+    fn the_nearest_formats_and_what_they_lack() {
+        let cases = [
+            (
+                "date=2026-11-02 devname=fw srcip=198.51.100.7 srcport=1 dstip=203.0.113.25 dstport=25 action=accept",
+                "fortigate: logid=, type=",
+            ),
+            (
+                "kernel: SRC=198.51.100.7 DST=203.0.113.25 LEN=60 SPT=1 DPT=25",
+                "netfilter: PROTO=TCP",
+            ),
+            (
+                "device=\"SFW\" src_ip=198.51.100.7 dst_ip=203.0.113.25",
+                "sophos_xg: log_type=, dst_port=",
+            ),
+            ("sshd[1]: Accepted publickey for ann", ""),
+        ];
+        for (line, expected) in cases {
+            let mut survey = Survey::new(None);
+            survey.unrecognised.push(line.as_bytes().to_vec());
+            let first = survey.guesses().into_iter().next();
+            let told = first.map(|(name, lacks)| format!("{name}: {lacks}")).unwrap_or_default();
+            assert_eq!(told, expected, "{line}");
+        }
+    }
 
     #[test]
     fn a_row_of_a_csv_export_is_taken_out_of_it_first() {

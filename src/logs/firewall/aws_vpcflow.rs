@@ -64,6 +64,10 @@ impl FirewallFormat for Format {
         "Amazon VPC flow logs (version 2, custom with header, JSON)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"eni-", b" 6 ", b" ACCEPT ", b" OK"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Nat, Shows::Zone]
     }

@@ -40,6 +40,10 @@ impl FirewallFormat for Format {
         "Azure NSG and VNet flow logs (JSON)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"\"flowTuples\"", b"\"macAddress\"", b"\"flows\"", b",T,"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Zone]
     }

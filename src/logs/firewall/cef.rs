@@ -33,6 +33,10 @@ impl FirewallFormat for Format {
         "ArcSight CEF from any firewall"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"CEF:", b"src=", b"dst=", b"dpt=", b"proto="]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat, Shows::Zone]
     }

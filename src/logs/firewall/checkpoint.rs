@@ -58,6 +58,10 @@ impl FirewallFormat for Format {
         "Check Point firewall (Log Exporter syslog, structured data, |key=value|, exported rows)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"CheckPoint", b"product", b"action", b"src", b"dst", b"service"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Nat, Shows::Zone]
     }

@@ -35,6 +35,10 @@ impl FirewallFormat for Format {
         "Cisco ASA, PIX, FWSM and FTD LINA messages"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"%ASA-", b"TCP connection", b" for ", b" to "]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat]
     }

@@ -33,6 +33,10 @@ impl FirewallFormat for Format {
         "Cisco Secure Firewall Threat Defense (Firepower) connection events"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"%FTD-", b"SrcIP:", b"DstIP:", b"SrcPort:", b"DstPort:", b"Protocol:"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat, Shows::Zone]
     }

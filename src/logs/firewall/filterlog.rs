@@ -28,6 +28,10 @@ impl FirewallFormat for Format {
         "pfSense and OPNsense filterlog"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"filterlog", b",match,", b",tcp,"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny]
     }

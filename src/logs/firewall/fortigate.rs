@@ -39,6 +39,19 @@ impl FirewallFormat for Format {
         "Fortinet FortiGate traffic log (key=value)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[
+            b"logid=",
+            b"type=",
+            b"devname=",
+            b"srcip=",
+            b"dstip=",
+            b"srcport=",
+            b"dstport=",
+            b"action=",
+        ]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat, Shows::Zone]
     }

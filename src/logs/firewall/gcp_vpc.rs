@@ -36,6 +36,10 @@ impl FirewallFormat for Format {
         "Google Cloud firewall rules logging and VPC flow logs (JSON)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"\"connection\"", b"\"src_ip\"", b"\"dest_ip\"", b"\"dest_port\"", b"\"protocol\""]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Zone]
     }

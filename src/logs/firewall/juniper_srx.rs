@@ -29,6 +29,16 @@ impl FirewallFormat for Format {
         "Juniper SRX RT_FLOW"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[
+            b"RT_FLOW",
+            b"source-address=",
+            b"destination-address=",
+            b"destination-port=",
+            b"protocol-id=",
+        ]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat, Shows::Zone]
     }

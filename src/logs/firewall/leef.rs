@@ -31,6 +31,10 @@ impl FirewallFormat for Format {
         "IBM QRadar LEEF from any firewall"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"LEEF:", b"src=", b"dst=", b"dstPort=", b"proto="]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat, Shows::Zone]
     }

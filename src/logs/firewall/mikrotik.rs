@@ -30,6 +30,10 @@ impl FirewallFormat for Format {
         "MikroTik RouterOS firewall"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"in:", b" out:", b", proto TCP", b"->"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Nat]
     }

@@ -77,6 +77,10 @@ pub trait FirewallFormat: Sync {
     /// The product, in a few words: `Linux netfilter LOG (iptables, nftables, UFW, ...)`.
     fn product(&self) -> &'static str;
 
+    /// Words that its records or header lines have, the surest first: by them the nearest guesses
+    /// are found for a file that nothing recognises, and told what it lacks.
+    fn words(&self) -> &'static [&'static [u8]];
+
     /// What its records can show, for `formats` and the README.
     fn shows(&self) -> &'static [Shows];
 

@@ -30,6 +30,10 @@ impl FirewallFormat for Format {
         "Linux netfilter LOG (iptables, nftables, UFW, Shorewall, SuSE, EdgeOS, UniFi, Proxmox, OpenWrt)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"SRC=", b"DST=", b"PROTO=TCP", b"SPT=", b"DPT="]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny]
     }

@@ -29,6 +29,10 @@ impl FirewallFormat for Format {
         "Juniper NetScreen, SSG and ISG (ScreenOS)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"NetScreen device_id=", b"proto=", b"src=", b"dst=", b"dst_port=", b"action="]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat]
     }

@@ -76,6 +76,10 @@ impl FirewallFormat for Format {
         "Palo Alto Networks PAN-OS TRAFFIC log (CSV)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b",TRAFFIC,", b",tcp,", b"vsys", b",allow,"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat, Shows::Zone]
     }

@@ -26,6 +26,10 @@ impl FirewallFormat for Format {
         "OpenBSD and FreeBSD pf, printed by tcpdump"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"(match)", b" on ", b" > ", b"Flags ["]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny]
     }

@@ -34,6 +34,10 @@ impl FirewallFormat for Format {
         "SonicWall SonicOS syslog"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"sn=", b"fw=", b" m=", b"src=", b"dst=", b"proto="]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat, Shows::Zone]
     }

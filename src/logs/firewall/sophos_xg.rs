@@ -36,6 +36,10 @@ impl FirewallFormat for Format {
         "Sophos Firewall (SFOS) and Sophos UTM 9 packet filter"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"device=\"SFW\"", b"log_type=", b"src_ip=", b"dst_ip=", b"dst_port="]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close, Shows::Nat, Shows::Zone]
     }

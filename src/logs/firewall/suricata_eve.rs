@@ -33,6 +33,10 @@ impl FirewallFormat for Format {
         "Suricata EVE JSON (flow, drop, alert, netflow)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"\"event_type\"", b"\"flow_id\"", b"\"src_ip\"", b"\"dest_ip\"", b"\"dest_port\""]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Deny, Shows::Close, Shows::Zone]
     }

@@ -56,6 +56,16 @@ impl FirewallFormat for Format {
         "Windows Filtering Platform events 5156, 5157, 5152 (JSON, XML, text)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[
+            b"Microsoft-Windows-Security-Auditing",
+            b"SourceAddress",
+            b"DestAddress",
+            b"DestPort",
+            b"Protocol",
+        ]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Zone]
     }

@@ -43,6 +43,10 @@ impl FirewallFormat for Format {
         "Windows Defender Firewall, pfirewall.log"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"#Fields:", b"src-ip", b"dst-ip", b"dst-port", b"action"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Allow, Shows::Deny, Shows::Close]
     }

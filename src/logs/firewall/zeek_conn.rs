@@ -39,6 +39,10 @@ impl FirewallFormat for Format {
         "Zeek conn.log (tab-separated, JSON)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"id.orig_h", b"id.resp_h", b"id.resp_p", b"conn_state"]
+    }
+
     fn shows(&self) -> &'static [Shows] {
         &[Shows::Deny, Shows::Close, Shows::Zone]
     }

@@ -30,6 +30,10 @@ impl MailFormat for Format {
         "Courier (courieresmtpd, courierd)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"courieresmtpd", b"ip=[", b"port=["]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Never(
             "Courier logs no accepted HELO that nothing follows; use a packet capture or Suricata \

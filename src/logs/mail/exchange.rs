@@ -93,6 +93,10 @@ impl MailFormat for Format {
         "Microsoft Exchange receive protocol and message tracking logs"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"#Fields:", b"connector-id", b"session-id", b"remote-endpoint"]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::WithSetting(
             "Exchange writes the conversation only for receive connectors whose \

@@ -35,6 +35,10 @@ impl MailFormat for Format {
         "Exim main log and reject log"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"H=", b"P=", b"SMTP connection from "]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::WithSetting(
             "Exim logs an accepted HELO without mail only with log_selector = +smtp_connection \

@@ -35,6 +35,10 @@ impl MailFormat for Format {
         "Haraka"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"[core]", b"helo=", b"rcpts=", b"msgs="]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::WithSetting(
             "Haraka logs an accepted HELO at level NOTICE and above (config/log.ini: \

@@ -34,6 +34,10 @@ impl MailFormat for Format {
         "hMailServer"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"\"SMTPD\"", b"RECEIVED:", b"SENT:"]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::WithSetting(
             "hMailServer writes the conversation only with logging enabled and SMTP ticked \

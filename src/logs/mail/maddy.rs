@@ -30,6 +30,10 @@ impl MailFormat for Format {
         "maddy (smtp, submission, queue)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"smtp: incoming message", b"\"src_ip\"", b"\"src_host\"", b"\"msg_id\""]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Never(
             "maddy logs nothing before MAIL, and what io_debug adds names no client; use a packet \

@@ -35,6 +35,10 @@ impl MailFormat for Format {
         "MailEnable SMTP activity log"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"SMTP-IN", b"EHLO", b"250"]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Default(
             "MailEnable's SMTP activity log has every command with its reply; it is on unless \

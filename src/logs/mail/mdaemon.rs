@@ -33,6 +33,10 @@ impl MailFormat for Format {
         "MDaemon SMTP (in) log"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"Accepting SMTP connection", b" from ", b" to "]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::WithSetting(
             "MDaemon logs sessions that sent no message only with \"Log SMTP 'probes'\" (Setup, \

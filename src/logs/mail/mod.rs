@@ -60,6 +60,10 @@ pub trait MailFormat: Sync {
     /// The product, in a few words: `Postfix smtpd and postscreen (also Zimbra)`.
     fn product(&self) -> &'static str;
 
+    /// Words that its records or header lines have, the surest first: by them the nearest guesses
+    /// are found for a file that nothing recognises, and told what it lacks.
+    fn words(&self) -> &'static [&'static [u8]];
+
     /// Whether its log can show that a client's HELO was accepted when nothing else happened.
     fn shows_helo(&self) -> ShowsHelo;
 

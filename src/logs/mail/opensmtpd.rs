@@ -37,6 +37,10 @@ impl MailFormat for Format {
         "OpenSMTPD 5.x to 7.x"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"smtpd", b"smtp connected", b"address="]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Never(
             "OpenSMTPD logs no accepted HELO in any usable setting: capture packets or run \

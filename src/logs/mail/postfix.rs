@@ -32,6 +32,10 @@ impl MailFormat for Format {
         "Postfix smtpd and postscreen (also in Zimbra, Proxmox Mail Gateway)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"postfix", b"connect from ", b"client="]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Default(
             "Postfix 3.0 and later count HELO and EHLO in the disconnect line without any \

@@ -30,6 +30,10 @@ impl MailFormat for Format {
         "qmail (tcpserver, rblsmtpd, qmail-smtpd)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"tcpserver", b" ok ", b" pid "]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Never(
             "qmail-smtpd logs no HELO; use recordio, a packet capture or Suricata (smtp events) in \

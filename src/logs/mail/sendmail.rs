@@ -33,6 +33,10 @@ impl MailFormat for Format {
         "Sendmail (LogLevel 9 to 15)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"relay=", b"from=", b"nrcpts=", b"proto="]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::WithSetting(
             "Sendmail logs an accepted HELO without mail only with LogLevel=15, which is noisy and \

@@ -44,6 +44,10 @@ impl MailFormat for Format {
         "Stalwart Mail Server"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"smtp.", b"remoteIp", b"remotePort", b"listenerId"]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Default(
             "Stalwart writes every accepted HELO and EHLO at level info (event smtp.ehlo); level \

@@ -44,6 +44,10 @@ impl MailFormat for Format {
         "Suricata EVE JSON (smtp, alert, fileinfo)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"\"event_type\"", b"\"smtp\"", b"\"helo\"", b"\"flow_id\""]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Never(
             "Suricata writes the HELO that a client sent, not the server's answer, and sees \

@@ -62,6 +62,10 @@ impl MailFormat for Format {
         "Zeek smtp.log (tab-separated, JSON)"
     }
 
+    fn words(&self) -> &'static [&'static [u8]] {
+        &[b"id.orig_h", b"id.resp_h", b"helo", b"mailfrom", b"last_reply"]
+    }
+
     fn shows_helo(&self) -> ShowsHelo {
         ShowsHelo::Never(
             "Zeek writes no row for a session that stops after HELO, and of others the HELO that \
