@@ -36,11 +36,15 @@ pub enum Status {
     /// First raised by this run.
     New,
     /// Raised before, and still there.
-    Recurring,
-    /// Closed before, and there again.
+    Open,
+    /// Resolved before, and there again.
     Reopened,
+    /// Scanned again, gone, and reached by no unexpected source since.
+    Resolved,
     /// A risk that the policy accepts for now.
-    Accepted,
+    AcceptedRisk,
+    /// Its host was not scanned again: still open.
+    NotRetested,
 }
 
 impl Status {
@@ -48,11 +52,26 @@ impl Status {
     pub fn word(self) -> &'static str {
         match self {
             Self::New => "new",
-            Self::Recurring => "recurring",
+            Self::Open => "open",
             Self::Reopened => "reopened",
-            Self::Accepted => "accepted",
+            Self::Resolved => "resolved",
+            Self::AcceptedRisk => "accepted_risk",
+            Self::NotRetested => "not_retested",
         }
     }
+}
+
+/// What this run did to a ticket, for systems that cannot be told the same thing twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    /// No earlier run told it, or it is reopened.
+    Raised,
+    /// Told before, and something that a reader acts on is different: status, priority, verdict.
+    Changed,
+    /// Resolved by this run.
+    Closed,
+    /// As the run before told it.
+    Same,
 }
 
 /// What earlier runs know of a ticket.
@@ -60,6 +79,8 @@ impl Status {
 pub struct Standing {
     /// Its status.
     pub status: Status,
+    /// What this run did to it.
+    pub change: Change,
     /// When it is due; none where no scan says when it was opened.
     pub due_date: Option<Timestamp>,
 }
@@ -69,7 +90,11 @@ impl Standing {
     pub fn new(target: &JudgedTarget) -> Self {
         let opened = target.scan.opened.or(target.scan.scan_time);
         let seconds = i64::from(target.due_days) * 86_400;
-        Self { status: Status::New, due_date: opened.map(|time| time.plus_seconds(seconds)) }
+        Self {
+            status: Status::New,
+            change: Change::Raised,
+            due_date: opened.map(|time| time.plus_seconds(seconds)),
+        }
     }
 }
 
@@ -89,6 +114,8 @@ pub struct Ticket {
     pub ticket_id: String,
     /// Where it stands in its life.
     pub status: Status,
+    /// What this run did to it; no column.
+    pub change: Change,
     /// The band.
     pub priority: Priority,
     /// 0 to 99; sorts inside the band.
@@ -175,6 +202,7 @@ impl Ticket {
         Self {
             ticket_id: ticket_id(&asset.key, target.port),
             status: standing.status,
+            change: standing.change,
             priority: target.priority,
             score: target.score,
             confidence: target.confidence,
