@@ -396,6 +396,7 @@ pub fn fault(report: &InputReport, max_reject: u8) -> Option<String> {
         Status::Complete => over_budget(report, max_reject),
         Status::DuplicateOf(_) => None,
         Status::Unrecognised(guesses) => Some(unrecognised(report, guesses)),
+        Status::Misnamed(format, like) => Some(misnamed(report, format, like)),
         Status::Partial(error) => Some(format!("{error}; what stood before counts")),
         Status::Unreadable(error) => Some(match error.path {
             Some(_) => error.to_string(),
@@ -411,6 +412,19 @@ fn unrecognised(report: &InputReport, guesses: &[(&'static str, String)]) -> Str
         if nearest.is_empty() { "none is near".to_owned() } else { nearest.join("; or ") };
     format!(
         "{}: no known log format ({nearest}); say which with --format GLOB=NAME, see helotriage formats",
+        report.path.display()
+    )
+}
+
+fn misnamed(report: &InputReport, format: &str, like: &[&str]) -> String {
+    let instead = if like.is_empty() {
+        "it looks like no format that is known".to_owned()
+    } else {
+        format!("it looks like {}", like.join(", "))
+    };
+    format!(
+        "{}: named as {format}, but no line of it is one ({instead}); expected the format that it \
+         is in, or none to have it recognised",
         report.path.display()
     )
 }

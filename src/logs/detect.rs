@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use crate::logs::envelope;
 use crate::logs::firewall::{self, FirewallFormat};
-use crate::logs::line::{Columns, Line};
+use crate::logs::line::{Columns, Line, Outcome};
 use crate::logs::mail::{self, MailFormat};
 use crate::logs::wrapping::Wrapping;
 
@@ -82,6 +82,26 @@ impl FormatSet {
     /// Its formats, firewalls first, in the order of recognition.
     pub fn iter(self) -> impl Iterator<Item = FormatId> {
         all().filter(move |id| self.contains(*id))
+    }
+
+    /// The names of its formats, each once.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        self.iter().map(name_of).collect::<std::collections::BTreeSet<_>>().into_iter()
+    }
+
+    /// Whether a line is of one of its formats: recognised, or one that the format reads or
+    /// rejects where it stands in no head of its own.
+    pub fn reads(self, line: &Line<'_>) -> bool {
+        let columns = &Columns::NONE;
+        let of_firewall = |(_, format): (u8, &dyn FirewallFormat)| {
+            format.recognises(line)
+                || format.parse(line, columns, &mut Vec::new()) == Outcome::Event
+        };
+        let of_mail = |(_, format): (u8, &dyn MailFormat)| {
+            format.recognises(line)
+                || format.parse(line, columns, &mut Vec::new()) == Outcome::Event
+        };
+        self.firewall().any(of_firewall) || self.mail().any(of_mail)
     }
 
     /// The firewall formats in it, in the order of recognition.

@@ -81,6 +81,9 @@ pub enum Status {
     DuplicateOf(u32),
     /// No format recognises it; the nearest guesses and what each misses.
     Unrecognised(Vec<(&'static str, String)>),
+    /// Read as the format that the user named, but nothing in it is of that format; the formats
+    /// that it looks like.
+    Misnamed(&'static str, Vec<&'static str>),
     /// Read up to the fault; what stood before it counts.
     Partial(Error),
     /// Could not be read at all.

@@ -196,6 +196,7 @@ fn status(status: &Status) -> &'static str {
         Status::Complete => "complete",
         Status::DuplicateOf(_) => "duplicate",
         Status::Unrecognised(_) => "unrecognised",
+        Status::Misnamed(..) => "misnamed",
         Status::Partial(_) => "partial",
         Status::Unreadable(_) => "unreadable",
     }

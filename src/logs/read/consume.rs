@@ -15,7 +15,7 @@ use crate::logs::read::{ReadOptions, Sink};
 use crate::logs::source::Compression;
 use crate::model::citation::Citation;
 use crate::model::flow::{Flow, FlowEvent};
-use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status};
+use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status, Tally};
 
 /// Bytes of rejected lines that a run keeps.
 const MOST_REJECTED_BYTES: usize = 32 << 20;
@@ -102,6 +102,8 @@ struct Progress {
     policy_device: Option<String>,
     own_device: Option<u32>,
     failed: bool,
+    /// What its status is if no line gives anything.
+    misnamed: Option<Status>,
     nul_bytes: u64,
     /// Records whose time lies too far ahead to be true.
     ahead: u64,
@@ -305,8 +307,10 @@ fn is_wanted(wanted: &Wanted, flow: &Flow) -> bool {
 impl Progress {
     fn of(plan: &Plan) -> Self {
         let mut report = InputReport::new(plan.input.path.clone(), plan.input.kind);
+        let mut misnamed = None;
         match &plan.state {
             State::Read(ready) => {
+                misnamed.clone_from(&ready.misnamed);
                 report.compression = ready.compression.map(Compression::word);
             }
             State::Copy { of, tally, compression } => {
@@ -322,6 +326,7 @@ impl Progress {
             policy_device: plan.input.settings.device.clone(),
             own_device: None,
             failed: false,
+            misnamed,
             nul_bytes: 0,
             ahead: 0,
             first: None,
@@ -373,6 +378,12 @@ impl Progress {
             }
         }
         self.report.notes.extend(notes);
+        let Tally { events, rejected, .. } = self.report.tally;
+        if let (Some(misnamed), 0, Status::Complete) =
+            (self.misnamed.take(), events + rejected, &self.report.status)
+        {
+            self.report.status = misnamed;
+        }
         if self.nul_bytes > 0 {
             self.report.notes.push(format!("{} NUL bytes skipped", self.nul_bytes));
         }

@@ -17,10 +17,11 @@ use rayon::prelude::*;
 use crate::error::{Error, Place, Result};
 use crate::logs::clock::Clock;
 use crate::logs::detect::{FormatId, FormatSet, Holding, Survey};
+use crate::logs::envelope;
 use crate::logs::firewall;
 use crate::logs::line::{Columns, LONGEST_LINE};
 use crate::logs::mail;
-use crate::logs::read::lines::{clean, time_of_line};
+use crate::logs::read::lines::{clean, open_unwrapped, time_of_line};
 use crate::logs::read::recipe::{
     Recipe, Routing, Scope, Searches, Wanted, Wrapped, longest_line_of, zone_of,
 };
@@ -67,6 +68,9 @@ pub(super) struct Ready {
     /// The first bytes of the text; shorter only if the text is.
     pub(super) print: Box<[u8]>,
     pub(super) notes: Vec<String>,
+    /// What its status is if no line gives anything: the head has none of the format that the user
+    /// named.
+    pub(super) misnamed: Option<Status>,
 }
 
 /// An input and what is to be done with it.
@@ -241,6 +245,7 @@ fn finish(
 ) -> State {
     let mut holding = look.survey.holding();
     let forced = input.settings.format.as_deref().map(FormatSet::named);
+    let misnamed = forced.and_then(|formats| misnamed(formats, &holding, &look.head));
     let routing = match forced {
         Some(formats) => {
             holding.formats = formats;
@@ -292,7 +297,25 @@ fn finish(
         compression: look.compression,
         recipe: Arc::new(recipe),
         notes: std::mem::take(&mut look.notes),
+        misnamed,
     }))
+}
+
+/// What is wrong where the user named a format that no line of the head is of.
+fn misnamed(named: FormatSet, seen: &Holding, head: &[u8]) -> Option<Status> {
+    let reads = |raw: &[u8]| match &seen.wrapping {
+        None => named.reads(&envelope::open(clean(raw))),
+        Some(wrapping) => wrapping
+            .unwrap(clean(raw), &mut Vec::new())
+            .is_some_and(|inner| named.reads(&open_unwrapped(&inner))),
+    };
+    let of_header = seen.header.as_ref().is_some_and(|(id, _)| named.contains(*id));
+    let is_blank = head.iter().all(u8::is_ascii_whitespace);
+    if of_header || is_blank || head.split(|&b| b == b'\n').any(reads) {
+        return None;
+    }
+    let name = named.names().next()?;
+    Some(Status::Misnamed(name, seen.formats.names().collect()))
 }
 
 /// Why no format recognises an input: what it is instead, where its first bytes tell.

@@ -307,6 +307,20 @@ fn what_nobody_recognises_is_named() {
     assert_eq!(error.to_string(), "/nonexistent/x.log: no longer exists, or never did");
 }
 
+#[test]
+fn a_format_that_nothing_is_of_is_named_with_what_the_log_looks_like() {
+    for (format, expected) in [
+        ("netfilter", Status::Complete),
+        ("postfix", Status::Misnamed("postfix", vec!["netfilter"])),
+    ] {
+        let settings = InputSettings { format: Some(format.into()), ..InputSettings::default() };
+        let setup = Setup { settings, ..Setup::default() };
+        // No line about a wanted port: that alone says nothing against the name.
+        let outcome = read_content((packet(1, 80) + "\n").as_bytes(), &setup);
+        assert_eq!(outcome.reports[0].status, expected, "{format}");
+    }
+}
+
 /// Sessions of one client each, as Postfix logs them.
 fn mail(sessions: std::ops::Range<usize>) -> String {
     let mut log = String::new();
