@@ -7,7 +7,7 @@
 //! .nessus ─► findings ─► targets ─┐
 //! firewall logs ─► flows ─────────┼─► correlate ─► evidence ─► judge ─► tickets ─► writers
 //! mail logs ─► lines ─► sessions ─┘        ▲                      ▲
-//!                              policy ─────┴──────────────────────┘
+//!                              policy ─────┴──────────────────────┴── state (between runs)
 //! ```
 
 pub mod error;
@@ -19,5 +19,6 @@ pub mod correlate;
 pub mod judge;
 pub mod tickets;
 pub mod writers;
+pub mod state;
 pub mod pipeline;
 pub mod cli;

@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "judge",
     "tickets",
     "writers",
+    "state",
     "pipeline",
     "cli",
     "main",
@@ -84,6 +85,7 @@ fn outside_things_have_one_owner() {
     let owners: &[(&str, &[&str])] = &[
         ("quick_xml", &["scan"]),
         ("clap", &["cli"]),
+        ("rusqlite", &["state"]),
         ("rayon", &["logs", "scan", "pipeline"]),
         ("signal_hook", &["cli"]),
     ];
