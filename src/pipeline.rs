@@ -264,7 +264,9 @@ fn read_one_scan(
     report.compression = text.compression.map(Compression::word);
     let path = report.path.clone();
     let mut counted = Counted { inner: &mut text, progress };
-    let scan = read_scan(&mut counted, &path, number, &job.scan_options)?;
+    let zone = job.policy.input_settings(&path).zone;
+    let options = ScanOptions { zone, ..job.scan_options.clone() };
+    let scan = read_scan(&mut counted, &path, number, &options)?;
     report.notes.extend(text.notes().iter().cloned());
     Ok(scan)
 }
@@ -477,7 +479,7 @@ fn scan_words(
     );
     for (count, what) in [
         (tally.replaced, "bytes that are no UTF-8 were replaced"),
-        (tally.zones_guessed, "hosts whose times name no zone were read as UTC"),
+        (tally.zones_guessed, "hosts whose times name no zone were read as UTC (--zone names it)"),
         (tally.untimed, "hosts have no readable time"),
         (tally.broken_fqdns, "hosts have a host-fqdns that cannot be read"),
     ] {

@@ -63,7 +63,7 @@ fn inspect_one(
     printer: &mut Printer,
 ) -> Result<bool> {
     if path != Path::new(STDIN) && looks_like_scan(path)? {
-        inspect_scan(path, printer)?;
+        inspect_scan(path, policy, printer)?;
         return Ok(true);
     }
     let input = LogInput {
@@ -96,8 +96,9 @@ fn looks_like_scan(path: &Path) -> Result<bool> {
     Ok(is_export(&head))
 }
 
-fn inspect_scan(path: &Path, printer: &mut Printer) -> Result<()> {
-    let scan = read_scan(&mut open_text(path)?, path, 0, &ScanOptions::default())?;
+fn inspect_scan(path: &Path, policy: &Policy, printer: &mut Printer) -> Result<()> {
+    let options = ScanOptions { zone: policy.input_settings(path).zone, ..ScanOptions::default() };
+    let scan = read_scan(&mut open_text(path)?, path, 0, &options)?;
     for finding in finding_lines(&scan) {
         printer.print(serde_json::to_string(&finding));
     }

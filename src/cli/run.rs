@@ -80,7 +80,7 @@ fn job(arguments: &RunArguments) -> Result<Job> {
         out: out_folder(arguments.out.as_deref(), inputs.out)?,
         now: parse_time("--now", arguments.inputs.now.as_deref())?,
         window: window(arguments)?,
-        scan_options: ScanOptions { truncated, plugins },
+        scan_options: ScanOptions { truncated, plugins, zone: None },
         max_reject: arguments.max_reject,
         arguments: told_arguments(arguments, &policy),
         policy,

@@ -7,10 +7,11 @@
 
 use std::cell::Cell;
 
-use chrono::{DateTime, Datelike, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, TimeZone};
+use chrono::{DateTime, Datelike, NaiveDate};
 use chrono_tz::Tz;
 
 use crate::model::net::parse_decimal;
+use crate::model::policy;
 use crate::model::time::{SECOND, Timestamp};
 
 /// How far after the reference time a line without a year may lie, in seconds.
@@ -347,28 +348,10 @@ impl Clock {
         if cached == quarter {
             return offset;
         }
-        let offset = look_up_offset(zone, local);
+        let offset = policy::Zone::Named(zone).offset_of_local(local);
         self.cached_offset.set((quarter, offset));
         offset
     }
-}
-
-/// Offset of a local time: the earlier of two where clocks were set back, the one before the gap
-/// where they were set forward.
-fn look_up_offset(zone: Tz, local: i64) -> i64 {
-    let Some(naive) = DateTime::from_timestamp(local, 0).map(|t| t.naive_utc()) else { return 0 };
-    let offset_at = |naive: &NaiveDateTime| match zone.offset_from_local_datetime(naive) {
-        LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => Some(fixed(&offset)),
-        LocalResult::None => None,
-    };
-    offset_at(&naive)
-        .or_else(|| offset_at(&(naive - chrono::Duration::hours(3))))
-        .unwrap_or_default()
-}
-
-fn fixed(offset: &impl chrono::Offset) -> i64 {
-    let fixed: FixedOffset = offset.fix();
-    i64::from(fixed.local_minus_utc())
 }
 
 /// The number of an English month name, by its first three letters.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
-use chrono::FixedOffset;
+use chrono::offset::LocalResult;
+use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use globset::GlobMatcher;
 use ipnet::IpNet;
@@ -85,6 +86,28 @@ pub enum Zone {
     Named(Tz),
     /// A fixed offset from UTC.
     Fixed(FixedOffset),
+}
+
+impl Zone {
+    /// Seconds east of UTC at a local time, given in seconds since 1970 as if it were UTC: the
+    /// offset of the earlier of two times where clocks were set back, the one before the gap where
+    /// they were set forward.
+    pub fn offset_of_local(self, local: i64) -> i64 {
+        let zone = match self {
+            Self::Fixed(offset) => return i64::from(offset.local_minus_utc()),
+            Self::Named(zone) => zone,
+        };
+        let Some(naive) = DateTime::from_timestamp(local, 0).map(|time| time.naive_utc()) else {
+            return 0;
+        };
+        let offset_at = |naive: &NaiveDateTime| match zone.offset_from_local_datetime(naive) {
+            LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => {
+                Some(i64::from(offset.fix().local_minus_utc()))
+            }
+            LocalResult::None => None,
+        };
+        offset_at(&naive).or_else(|| offset_at(&(naive - TimeDelta::hours(3)))).unwrap_or_default()
+    }
 }
 
 /// The section `[networks]`.

@@ -6,6 +6,7 @@
 //! is that of one walk from the first byte to the last, whatever the cuts.
 
 use crate::model::finding::{RejectedItem, Scan, ScannedHost};
+use crate::model::policy;
 use crate::scan::catalogue::Catalogue;
 use crate::scan::chunks::Chunk;
 use crate::scan::clock::Zone;
@@ -43,6 +44,8 @@ struct OpenHost {
 pub(super) struct Assembly<'c> {
     catalogue: &'c Catalogue,
     scan: Scan,
+    /// The zone that the user names.
+    zone: Option<policy::Zone>,
     around: Surroundings,
     host: Option<OpenHost>,
     /// Bytes that begin something which the chunks so far do not hold whole, and their offset.
@@ -54,10 +57,11 @@ pub(super) struct Assembly<'c> {
 
 impl<'c> Assembly<'c> {
     /// An export of which nothing has been read.
-    pub(super) fn new(catalogue: &'c Catalogue, scan: Scan) -> Self {
+    pub(super) fn new(catalogue: &'c Catalogue, scan: Scan, zone: Option<policy::Zone>) -> Self {
         Self {
             catalogue,
             scan,
+            zone,
             around: Surroundings::default(),
             host: None,
             pending: Vec::new(),
@@ -181,8 +185,8 @@ impl<'c> Assembly<'c> {
         let Some(host) = self.host.take() else { return };
         let OpenHost { name, properties, items } = host;
         let properties = properties.unwrap_or_default();
-        let zone = items.iter().find_map(|item| item.zone);
-        let span = properties.times.resolve(zone);
+        let told = items.iter().find_map(|item| item.zone);
+        let span = properties.times.resolve(told, self.zone);
         let tally = &mut self.scan.tally;
         tally.zones_guessed =
             tally.zones_guessed.saturating_add(u64::from(span.zone == Zone::Guessed));

@@ -1,5 +1,5 @@
 //! Times of a host's scan. In: `HOST_START`, `HOST_END` and their `_TIMESTAMP`s as an export has
-//! them, and what plugin 19506 says of the zone. Out: UTC, and whether the zone was guessed.
+//! them, what plugin 19506 says of the zone, and the zone that the user names. Out: UTC, and whether the zone was guessed.
 //!
 //! The texts are local time of the scanner without a zone (`Wed Mar 23 14:31:51 2022`; web
 //! application scans write ISO 8601 with an offset), so the `_TIMESTAMP`s (seconds since 1970)
@@ -8,6 +8,7 @@
 use chrono::NaiveDate;
 
 use crate::model::net::parse_decimal;
+use crate::model::policy;
 use crate::model::time::Timestamp;
 
 /// A time as a host's property has it.
@@ -45,9 +46,10 @@ pub(super) struct Span {
 }
 
 impl HostTimes {
-    /// Resolves the times; `offset` is what 19506 says of the zone, in seconds east of UTC.
-    pub(super) fn resolve(&self, offset: Option<i64>) -> Span {
-        let offset = self.own_offset().or(offset);
+    /// Resolves the times; `told` is what 19506 says of the zone, in seconds east of UTC, `named`
+    /// the zone that policy or flags give the export.
+    pub(super) fn resolve(&self, told: Option<i64>, named: Option<policy::Zone>) -> Span {
+        let of_scan = self.own_offset().or(told);
         let mut zone = Zone::Known;
         let mut utc = |stamp: Option<Timestamp>, text: Option<HostTime>| {
             if stamp.is_some() {
@@ -56,6 +58,7 @@ impl HostTimes {
             match text? {
                 HostTime::Utc(time) => Some(time),
                 HostTime::Local(seconds) => {
+                    let offset = of_scan.or_else(|| Some(named?.offset_of_local(seconds)));
                     if offset.is_none() {
                         zone = Zone::Guessed;
                     }
@@ -185,15 +188,19 @@ mod tests {
         let start = parse_host_time("Wed Mar 23 14:31:51 2022");
         let end = parse_host_time("Wed Mar 23 15:07:52 2022");
         let start_stamp = utc("2022-03-23T13:31:51Z");
-        let own = HostTimes { start, end, start_stamp, end_stamp: None }.resolve(None);
+        let own = HostTimes { start, end, start_stamp, end_stamp: None }.resolve(None, None);
         assert_eq!((own.started, own.ended), (start_stamp, utc("2022-03-23T14:07:52Z")));
         assert_eq!(own.zone, Zone::Known);
-        let told = HostTimes { start, end, ..HostTimes::default() }.resolve(Some(-18_000));
+        let named = Some(policy::Zone::Named(chrono_tz::Europe::Berlin));
+        let of_policy = HostTimes { start, ..HostTimes::default() }.resolve(None, named);
+        assert_eq!((of_policy.ended, of_policy.zone), (utc("2022-03-23T13:31:51Z"), Zone::Known));
+        let told = HostTimes { start, end, ..HostTimes::default() }.resolve(Some(-18_000), named);
         assert_eq!(told.ended, utc("2022-03-23T20:07:52Z"));
-        let guessed = HostTimes { start, ..HostTimes::default() }.resolve(None);
+        let guessed = HostTimes { start, ..HostTimes::default() }.resolve(None, None);
         assert_eq!((guessed.ended, guessed.zone), (utc("2022-03-23T14:31:51Z"), Zone::Guessed));
-        let stamps = HostTimes { end_stamp: start_stamp, ..HostTimes::default() }.resolve(None);
+        let stamps =
+            HostTimes { end_stamp: start_stamp, ..HostTimes::default() }.resolve(None, None);
         assert_eq!((stamps.started, stamps.ended), (None, start_stamp));
-        assert_eq!(HostTimes::default().resolve(None).ended, None);
+        assert_eq!(HostTimes::default().resolve(None, None).ended, None);
     }
 }

@@ -186,7 +186,10 @@ mod tests {
         assert_eq!(got.ip, "192.0.2.25".parse().ok());
         assert_eq!(got.fqdns, ["mx1.example.com", "192.0.2.25"]);
         assert_eq!(got.rdns.as_deref(), Some("mx1"));
-        assert_eq!(got.times.resolve(None).ended.unwrap().to_string(), "2026-11-02T10:00:00Z");
+        assert_eq!(
+            got.times.resolve(None, None).ended.unwrap().to_string(),
+            "2026-11-02T10:00:00Z"
+        );
         assert!(!got.fqdns_broken);
     }
 

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Place, Result};
 use crate::model::finding::Scan;
+use crate::model::policy::Zone;
 use crate::scan::assemble::{Assembly, Problem};
 use crate::scan::catalogue::{Catalogue, PluginSelection};
 use crate::scan::chunks::{CHUNK, Chunk, Chunks};
@@ -38,6 +39,8 @@ pub struct ScanOptions {
     pub truncated: Truncated,
     /// Which plugins make targets; ids outside the catalogue are looked for too.
     pub plugins: PluginSelection,
+    /// The scanner's zone, where the user names it: for hosts whose times tell none.
+    pub zone: Option<Zone>,
 }
 
 /// Most chunks that are walked over at the same time; keeps memory bounded on large machines.
@@ -68,7 +71,7 @@ pub(super) fn read_in_chunks(
     let recoded = decoder.recodes();
     let catalogue = Catalogue::new(&options.plugins);
     let scan = Scan { input: input_index, ..Scan::default() };
-    let mut assembly = Assembly::new(&catalogue, scan);
+    let mut assembly = Assembly::new(&catalogue, scan, options.zone);
     let mut chunks = Chunks::new(&mut decoder, size);
     let result = read_chunks(&mut chunks, &mut assembly, &catalogue);
     let bytes = chunks.offset();
