@@ -21,12 +21,12 @@ use crate::logs::source::{Compression, STDIN, expand, open_text};
 use crate::model::finding::Scan;
 use crate::model::flow::FlowEvent;
 use crate::model::input::{Devices, InputKind, InputReport, Span, Status, Tally};
-use crate::model::judged::{Judgement, Priority};
+use crate::model::judged::{JudgedTarget, Judgement, Priority};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
-use crate::tickets::{Author, Setting, Standing};
+use crate::tickets::{Author, Setting, Standings};
 use crate::writers::outdir::OutDir;
 use crate::writers::publish::{Hook, Written};
 use crate::writers::{Account, Run, write_outputs};
@@ -112,6 +112,8 @@ pub struct Published {
     pub inputs: Vec<InputReport>,
     /// The targets as judged.
     pub judgement: Judgement,
+    /// Which of them have a ticket, and where it stands.
+    pub standings: Standings,
     /// Warnings and what makes the run incomplete.
     pub account: Account,
     /// The files of the set.
@@ -121,10 +123,14 @@ pub struct Published {
 }
 
 impl Published {
+    /// The targets that have a ticket, most urgent first.
+    pub fn tickets(&self) -> impl Iterator<Item = &JudgedTarget> {
+        self.judgement.targets.iter().filter(|target| self.standings.of(target).is_some())
+    }
+
     /// The most urgent band of a ticket, if there is any ticket.
     pub fn most_urgent(&self) -> Option<Priority> {
-        let tickets = self.judgement.targets.iter().filter(|target| target.makes_ticket());
-        tickets.map(|target| target.priority).min()
+        self.tickets().map(|target| target.priority).min()
     }
 }
 
@@ -162,18 +168,19 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     let seen = job.window.starting_on(oldest_day(job, &reports)).seen(&reports);
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let judgement = judge.judge();
+    let standings = Standings::without_state(&judgement.targets);
     let account = account(job, &reports, &scans, &refused, left_out);
     let author = Author::new(Setting { policy: &job.policy, inputs: &reports })?;
     let run = Run {
         judgement: &judgement,
         author: &author,
-        standing: &Standing::new,
+        standing: &|target| standings.of(target),
         sources: &|target| Box::new(judge.sources(target)),
         inputs: &reports,
         account: &account,
     };
     let written = write_outputs(&out, &run, before)?;
-    Ok(Published { judgement, account, written, left_out, inputs: reports })
+    Ok(Published { judgement, standings, account, written, left_out, inputs: reports })
 }
 
 /// What is wrong with an export of a policy, or of a scan that nothing answered.

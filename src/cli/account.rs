@@ -27,7 +27,7 @@ pub(super) fn tell(published: &Published, job: &Job, verbosity: Verbosity) {
     if verbosity == Verbosity::Normal {
         inputs(&mut text, &published.inputs);
         targets(&mut text, &published.judgement);
-        first(&mut text, &published.judgement);
+        first(&mut text, published);
         gaps(&mut text, &published.judgement);
     }
     missing(&mut text, published);
@@ -39,13 +39,12 @@ pub(super) fn tell(published: &Published, job: &Job, verbosity: Verbosity) {
 
 /// Where the tickets are, and how to see why the first one stands there.
 fn written(text: &mut String, published: &Published, out: &Path) {
-    let tickets = || published.judgement.targets.iter().filter(|t| t.makes_ticket());
-    let count = counted(tickets().count() as u64, "ticket");
+    let count = counted(published.tickets().count() as u64, "ticket");
     let out = shown_folder(out);
     let names: Vec<_> = published.written.iter().map(|file| file.name).collect();
     let others: Vec<_> = names.into_iter().filter(|name| *name != "tickets.csv").collect();
     line(text, &format!("{count} in {out}/tickets.csv (beside it: {})", others.join(", ")));
-    if let Some(first) = tickets().next() {
+    if let Some(first) = published.tickets().next() {
         let id = ticket_id(&first.asset.key, first.port);
         line(text, &format!("Why, with the log lines: helotriage explain {id} --out {out}"));
     }
@@ -134,13 +133,11 @@ fn targets(text: &mut String, judgement: &Judgement) {
     line(text, &format!("{}{counts}", counted(judgement.targets.len() as u64, "target")));
 }
 
-fn first(text: &mut String, judgement: &Judgement) {
-    let tickets: Vec<_> = judgement.targets.iter().filter(|t| t.makes_ticket()).collect();
-    if tickets.is_empty() {
-        return;
-    }
-    line(text, "Look at first:");
-    for target in tickets.iter().take(FIRST) {
+fn first(text: &mut String, published: &Published) {
+    for (number, target) in published.tickets().take(FIRST).enumerate() {
+        if number == 0 {
+            line(text, "Look at first:");
+        }
         line(text, &format!("  {}", ticket(target)));
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -86,6 +87,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Of a target as a run without state sees it: new, if it makes a ticket.
+    pub fn without_state(target: &JudgedTarget) -> Option<Self> {
+        target.makes_ticket().then(|| Self::new(target))
+    }
+
     /// Of a ticket that no earlier run knows: new, due the band's days after it was opened.
     pub fn new(target: &JudgedTarget) -> Self {
         let opened = target.scan.opened.or(target.scan.scan_time);
@@ -95,6 +101,33 @@ impl Standing {
             change: Change::Raised,
             due_date: opened.map(|time| time.plus_seconds(seconds)),
         }
+    }
+}
+
+/// Where the tickets of a run stand, by asset key and port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standings(BTreeMap<(String, u16), Standing>);
+
+impl Standings {
+    /// As a run without state sees them.
+    pub fn without_state(targets: &[JudgedTarget]) -> Self {
+        let mut standings = Self::default();
+        for target in targets {
+            if let Some(standing) = Standing::without_state(target) {
+                standings.set(target, standing);
+            }
+        }
+        standings
+    }
+
+    /// Says where a target's ticket stands.
+    pub fn set(&mut self, target: &JudgedTarget, standing: Standing) {
+        self.0.insert((target.asset.key.clone(), target.port), standing);
+    }
+
+    /// That of a target's ticket; none if it has no ticket.
+    pub fn of(&self, target: &JudgedTarget) -> Option<Standing> {
+        self.0.get(&(target.asset.key.clone(), target.port)).copied()
     }
 }
 

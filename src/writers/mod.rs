@@ -27,7 +27,7 @@ use crate::model::judged::{JudgedSource, JudgedTarget, Judgement};
 use crate::model::time::Timestamp;
 use crate::tickets::{Author, Standing, Ticket};
 use crate::writers::outdir::OutDir;
-use crate::writers::publish::{Hook, MANIFEST, Step, Written};
+use crate::writers::publish::{Hook, MANIFEST, Staging, Step, Written};
 
 /// Every output but the manifest, in the order in which they are written.
 pub static OUTPUTS: &[&dyn Output] = &[
@@ -56,8 +56,8 @@ pub trait Output: Sync {
 pub type SourcesOf<'a> =
     dyn Fn(&'a JudgedTarget) -> Box<dyn Iterator<Item = JudgedSource> + 'a> + 'a;
 
-/// What earlier runs know of a target's ticket.
-pub type StandingLookup<'a> = dyn Fn(&JudgedTarget) -> Standing + 'a;
+/// Where a target's ticket stands; none for a target without a ticket.
+pub type StandingLookup<'a> = dyn Fn(&JudgedTarget) -> Option<Standing> + 'a;
 
 /// All that outputs are made from.
 #[derive(Clone, Copy)]
@@ -94,21 +94,35 @@ pub struct Account {
 impl<'a> Run<'a> {
     /// The targets that get a ticket, in order.
     pub fn ticket_targets(&self) -> impl Iterator<Item = &'a JudgedTarget> + use<'a> {
-        self.judgement.targets.iter().filter(|target| target.makes_ticket())
+        let standing = self.standing;
+        self.judgement.targets.iter().filter(move |target| standing(target).is_some())
     }
 
     /// The ticket of a target.
     fn ticket(&self, target: &JudgedTarget) -> io::Result<Ticket> {
-        self.author.ticket(target, (self.standing)(target)).map_err(io::Error::other)
+        let standing = (self.standing)(target).unwrap_or_else(|| Standing::new(target));
+        self.author.ticket(target, standing).map_err(io::Error::other)
     }
 }
 
-/// Writes every output of the run and makes them the valid set. `before` is told each step, see
-/// [`Step`].
+/// Writes every output of the run and makes them the valid set, see [`stage_outputs`].
 ///
 /// # Errors
 /// [`crate::error::Kind::Output`]; the previous set is still there then, whole.
 pub fn write_outputs(out: &OutDir, run: &Run<'_>, before: &mut Hook<'_>) -> Result<Vec<Written>> {
+    stage_outputs(out, run, before)?.publish(before)
+}
+
+/// Writes every output of the run beside the previous set, which stays the valid one until
+/// [`Staging::publish`]. `before` is told each step, see [`Step`].
+///
+/// # Errors
+/// [`crate::error::Kind::Output`].
+pub fn stage_outputs<'o>(
+    out: &'o OutDir,
+    run: &Run<'_>,
+    before: &mut Hook<'_>,
+) -> Result<Staging<'o>> {
     let mut staging = out.stage()?;
     for output in OUTPUTS.iter().filter(|output| output.is_wanted(run)) {
         staging.write(output.name(), |to| {
@@ -121,5 +135,5 @@ pub fn write_outputs(out: &OutDir, run: &Run<'_>, before: &mut Hook<'_>) -> Resu
         before(Step::Write(MANIFEST))?;
         run_json::write_manifest(run, &written, to)
     })?;
-    staging.publish(before)
+    Ok(staging)
 }

@@ -57,7 +57,7 @@ fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written]) -> Manifest<'m> {
         totals.add(&input.tally);
     }
     let mut priorities = BTreeMap::new();
-    for target in judgement.targets.iter().filter(|target| target.makes_ticket()) {
+    for target in run.ticket_targets() {
         *priorities.entry(target.priority.word()).or_default() += 1;
     }
     let output =
@@ -77,7 +77,7 @@ fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written]) -> Manifest<'m> {
             mail: &judgement.mail_coverage,
         },
         targets: judgement.targets.len(),
-        tickets: judgement.targets.iter().filter(|target| target.makes_ticket()).count(),
+        tickets: run.ticket_targets().count(),
         verdicts: verdicts(judgement),
         priorities,
         quiet: quiet(judgement),

@@ -48,7 +48,7 @@ fn with_inputs<T>(
     check(&Run {
         judgement: &judgement,
         author: &author,
-        standing: &Standing::new,
+        standing: &Standing::without_state,
         sources: &sources,
         inputs,
         account: &account,
