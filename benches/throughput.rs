@@ -19,6 +19,7 @@ use helotriage::model::policy::Policy;
 use helotriage::model::time::Timestamp;
 use helotriage::pipeline::{self, Job, Window};
 use helotriage::scan::read::{ScanOptions, read_scan};
+use helotriage::writers::profiles::Chosen;
 
 /// Bytes that a parser is timed on.
 const PARSED: usize = 1 << 20;
@@ -167,6 +168,7 @@ fn runs(criterion: &mut Criterion) {
         firewall: vec![firewall],
         mail: vec![mail],
         out: folder.path().join("out"),
+        profiles: Chosen::default(),
         now: Some(Timestamp::from_seconds(1_796_000_000)),
         window: Window::default(),
         scan_options: ScanOptions::default(),

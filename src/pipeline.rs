@@ -28,8 +28,9 @@ use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::tickets::{Author, Setting, Standings};
 use crate::writers::outdir::OutDir;
+use crate::writers::profiles::Chosen;
 use crate::writers::publish::{Hook, Written};
-use crate::writers::{Account, Run, write_outputs};
+use crate::writers::{Account, NewSet, Run, write_outputs};
 
 /// What to do: everything that decides the outputs.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Job {
     pub mail: Vec<String>,
     /// The output folder.
     pub out: PathBuf,
+    /// Ticket systems whose import files are wanted.
+    pub profiles: Chosen,
     /// Replaces every modification time as the reference for missing years.
     pub now: Option<Timestamp>,
     /// Which events count.
@@ -169,7 +172,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let judgement = judge.judge();
     let standings = Standings::without_state(&judgement.targets);
-    let account = account(job, &reports, &scans, &refused, left_out);
+    let mut account = account(job, &reports, &scans, &refused, left_out);
     let author = Author::new(Setting { policy: &job.policy, inputs: &reports })?;
     let run = Run {
         judgement: &judgement,
@@ -178,8 +181,10 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         sources: &|target| Box::new(judge.sources(target)),
         inputs: &reports,
         account: &account,
+        profiles: &job.profiles,
     };
-    let written = write_outputs(&out, &run, before)?;
+    let NewSet { written, notes } = write_outputs(&out, &run, before)?;
+    account.warnings.extend(notes);
     Ok(Published { judgement, standings, account, written, left_out, inputs: reports })
 }
 

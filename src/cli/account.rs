@@ -41,7 +41,7 @@ pub(super) fn tell(published: &Published, job: &Job, verbosity: Verbosity) {
 fn written(text: &mut String, published: &Published, out: &Path) {
     let count = counted(published.tickets().count() as u64, "ticket");
     let out = shown_folder(out);
-    let names: Vec<_> = published.written.iter().map(|file| file.name).collect();
+    let names: Vec<_> = published.written.iter().map(|file| &*file.name).collect();
     let others: Vec<_> = names.into_iter().filter(|name| *name != "tickets.csv").collect();
     line(text, &format!("{count} in {out}/tickets.csv (beside it: {})", others.join(", ")));
     if let Some(first) = published.tickets().next() {

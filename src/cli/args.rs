@@ -3,8 +3,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use crate::writers::profiles::{PROFILES, Profile};
 
 /// Finds out which SMTP findings of a Nessus scan matter, from your own firewall and mail logs.
 #[derive(Debug, Parser)]
@@ -43,6 +46,12 @@ pub(super) enum Command {
     Man,
 }
 
+/// The values of `--profile`.
+fn profile_names() -> PossibleValuesParser {
+    let value = |profile: &&dyn Profile| PossibleValue::new(profile.name()).help(profile.system());
+    PossibleValuesParser::new(PROFILES.iter().map(value))
+}
+
 /// `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -64,6 +73,9 @@ pub(super) struct RunArguments {
     /// The folder for tickets.csv and the other outputs.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Write import files for this ticket system too; repeats.
+    #[arg(long, value_name = "SYSTEM", value_parser = profile_names())]
+    pub(super) profile: Vec<String>,
     /// What logs do not say themselves.
     #[command(flatten)]
     pub(super) inputs: InputArguments,

@@ -6,16 +6,18 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
-use crate::policy::{InputFlag, parse_input_flag, read_policy};
+use crate::policy::{InputFlag, Known, parse_input_flag, read_policy};
+use crate::writers::profiles;
 
 use super::args::InputArguments;
 use super::format_names;
 
 /// The policy of the file, or an empty one, with the flags' rules after its own.
 pub(super) fn policy_with_flags(file: Option<&Path>, flags: &InputArguments) -> Result<Policy> {
-    let names = format_names();
+    let (names, profiles) = (format_names(), profiles::names());
+    let known = Known { formats: &names, profiles: &profiles };
     let mut policy = match file {
-        Some(file) => read_policy(file, &names)?,
+        Some(file) => read_policy(file, known)?,
         None => Policy::default(),
     };
     let kinds = [

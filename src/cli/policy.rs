@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::policy::{STARTER, describe, read_policy};
+use crate::policy::{Known, STARTER, describe, read_policy};
+use crate::writers::profiles;
 
 use super::args::PolicyCommand;
 use super::{format_names, terminal};
@@ -17,7 +18,8 @@ pub(super) fn policy(command: &PolicyCommand) -> Result<u8> {
         PolicyCommand::Init { file: None } => terminal::print(STARTER.as_bytes()),
         PolicyCommand::Init { file: Some(file) } => init(file),
         PolicyCommand::Check { file } => {
-            let policy = read_policy(file, &format_names())?;
+            let known = Known { formats: &format_names(), profiles: &profiles::names() };
+            let policy = read_policy(file, known)?;
             terminal::print(describe(&policy).as_bytes())
         }
     }

@@ -10,6 +10,7 @@ use crate::model::policy::{Inputs, Policy};
 use crate::pipeline::{self, Job, Published, Window};
 use crate::scan::catalogue::PluginSelection;
 use crate::scan::read::{ScanOptions, Truncated};
+use crate::writers::profiles::Chosen;
 use crate::writers::publish::Step;
 
 use super::account;
@@ -33,7 +34,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
     let signals = Signals::install();
     let pool = pipeline::workers(arguments.threads)?;
     let result = pool.install(|| {
-        let mut before = |step: Step| {
+        let mut before = |step: Step<'_>| {
             if step == Step::Swap {
                 signals.disarm();
             }
@@ -71,6 +72,7 @@ fn job(arguments: &RunArguments) -> Result<Job> {
     let given = |typed: &[String], written: Vec<String>| {
         if typed.is_empty() { written } else { typed.to_vec() }
     };
+    let profiles = Chosen::named(&given(&arguments.profile, policy.outputs.profiles.clone()));
     let plugins = PluginSelection::parse(&arguments.plugins).map_err(Error::usage)?;
     let truncated = if arguments.allow_truncated { Truncated::Keep } else { Truncated::Refuse };
     Ok(Job {
@@ -78,11 +80,12 @@ fn job(arguments: &RunArguments) -> Result<Job> {
         firewall: given(&arguments.firewall, inputs.firewall),
         mail: given(&arguments.mail, inputs.mail),
         out: out_folder(arguments.out.as_deref(), inputs.out)?,
+        arguments: told_arguments(arguments, &policy, &profiles),
+        profiles,
         now: parse_time("--now", arguments.inputs.now.as_deref())?,
         window: window(arguments)?,
         scan_options: ScanOptions { truncated, plugins, zone: None },
         max_reject: arguments.max_reject,
-        arguments: told_arguments(arguments, &policy),
         policy,
     })
 }
@@ -105,7 +108,11 @@ fn out_folder(typed: Option<&Path>, written: Option<PathBuf>) -> Result<PathBuf>
 }
 
 /// What decides the outputs besides the inputs, for run.json.
-fn told_arguments(arguments: &RunArguments, policy: &Policy) -> BTreeMap<String, Vec<String>> {
+fn told_arguments(
+    arguments: &RunArguments,
+    policy: &Policy,
+    profiles: &Chosen,
+) -> BTreeMap<String, Vec<String>> {
     let mut told = BTreeMap::new();
     let mut tell = |name: &str, value: Vec<String>| {
         if !value.is_empty() {
@@ -113,6 +120,7 @@ fn told_arguments(arguments: &RunArguments, policy: &Policy) -> BTreeMap<String,
         }
     };
     tell("plugins", vec![arguments.plugins.clone()]);
+    tell("profile", profiles.profiles.iter().map(|p| p.name().to_owned()).collect());
     tell("since", arguments.since.iter().cloned().collect());
     tell("until", arguments.until.iter().cloned().collect());
     tell("format", arguments.inputs.format.clone());

@@ -25,6 +25,8 @@ pub struct Policy {
     pub inputs: Inputs,
     /// What logs do not say themselves: the file's blocks in order, then the flags'.
     pub input_rules: Vec<InputRule>,
+    /// What is written besides the set of every run.
+    pub outputs: Outputs,
     /// Networks whose addresses have a class.
     pub networks: Networks,
     /// The assets in the order of the file.
@@ -49,6 +51,13 @@ pub struct Inputs {
     pub mail: Vec<String>,
     /// The output folder.
     pub out: Option<PathBuf>,
+}
+
+/// The section `[outputs]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// Names of ticket systems' profiles.
+    pub profiles: Vec<String>,
 }
 
 /// What one `[[input]]` block or one flag says of the inputs that it matches.

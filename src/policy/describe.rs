@@ -38,6 +38,9 @@ fn inputs(text: &mut String, policy: &Policy) {
     line(text, 0, "mail", &list(&policy.inputs.mail));
     let out = policy.inputs.out.as_ref().map(|out| out.display().to_string());
     line(text, 0, "out", &out.unwrap_or_else(|| "not set: give --out".to_owned()));
+    if !policy.outputs.profiles.is_empty() {
+        line(text, 0, "profiles", &list(&policy.outputs.profiles));
+    }
     for rule in &policy.input_rules {
         describe_rule(text, rule);
     }

@@ -18,9 +18,18 @@ pub use describe::describe;
 /// A commented policy to start from, as `helotriage policy init` writes it.
 pub const STARTER: &str = include_str!("starter.toml");
 
-/// Reads and checks a policy file. `formats` are the names that `format` may have. Errors are of
-/// kind [`Kind::Usage`] and name the file and the line.
-pub fn read_policy(path: &Path, formats: &[&str]) -> Result<Policy> {
+/// Names of later modules that a policy may use.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// Log formats, for `format`.
+    pub formats: &'a [&'a str],
+    /// Profiles of ticket systems, for `profiles`.
+    pub profiles: &'a [&'a str],
+}
+
+/// Reads and checks a policy file. Errors are of kind [`Kind::Usage`] and name the file and the
+/// line.
+pub fn read_policy(path: &Path, known: Known<'_>) -> Result<Policy> {
     let bytes = std::fs::read(path).map_err(|error| {
         let message = format!("cannot read the policy: {error}; name a readable TOML file");
         Error::input(path, Place::Whole, message).with_kind(Kind::Usage)
@@ -30,14 +39,14 @@ pub fn read_policy(path: &Path, formats: &[&str]) -> Result<Policy> {
         let message = "text that is no UTF-8; expected a TOML file saved as UTF-8";
         Error::input(path, Place::Line(document::line_after(at)), message).with_kind(Kind::Usage)
     })?;
-    parse_policy(text, path, formats)
+    parse_policy(text, path, known)
 }
 
 /// Checks the text of a policy file; relative paths in it are relative to the folder of `path`.
-pub fn parse_policy(text: &str, path: &Path, formats: &[&str]) -> Result<Policy> {
+pub fn parse_policy(text: &str, path: &Path, known: Known<'_>) -> Result<Policy> {
     let document = document::Document { text, path };
     let root = document.parse()?;
-    sections::policy(&document.root(&root), path, formats)
+    sections::policy(&document.root(&root), path, known)
 }
 
 /// Which key of an input a command-line flag sets.

@@ -4,24 +4,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Known;
 use super::document::{Found, Section};
 use super::values::{self, Checked};
 use crate::error::Result;
 use crate::model::flow::Action;
 use crate::model::net::NetSet;
 use crate::model::policy::{
-    AssetPolicy, Correlation, DuePlan, InputRule, InputSettings, Inputs, Networks, Policy,
+    AssetPolicy, Correlation, DuePlan, InputRule, InputSettings, Inputs, Networks, Outputs, Policy,
 };
 use crate::model::text::id_part;
 
-const TOP: [&str; 7] =
-    ["inputs", "input", "networks", "asset", "verdicts", "correlation", "priority"];
+const TOP: [&str; 8] =
+    ["inputs", "input", "outputs", "networks", "asset", "verdicts", "correlation", "priority"];
 
 /// Keys of the policy that later versions will read.
 const TOP_LATER: [&str; 2] = ["accepted_risk", "templates"];
 
 /// The whole file.
-pub(super) fn policy(root: &Section, path: &Path, formats: &[&str]) -> Result<Policy> {
+pub(super) fn policy(root: &Section, path: &Path, known: Known<'_>) -> Result<Policy> {
     root.check_keys(&TOP, &TOP_LATER)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     Ok(Policy {
@@ -30,8 +31,9 @@ pub(super) fn policy(root: &Section, path: &Path, formats: &[&str]) -> Result<Po
         input_rules: root
             .blocks("input")?
             .iter()
-            .map(|block| input_rule(block, folder, formats))
+            .map(|block| input_rule(block, folder, known.formats))
             .collect::<Result<_>>()?,
+        outputs: section_or_default(root, "outputs", |s| outputs(s, known.profiles))?,
         networks: section_or_default(root, "networks", networks)?,
         assets: assets(&root.blocks("asset")?)?,
         verdicts: section_or_default(root, "verdicts", verdicts)?,
@@ -56,6 +58,13 @@ fn inputs(section: &Section, folder: &Path) -> Result<Inputs> {
         firewall: globs("firewall")?,
         mail: globs("mail")?,
         out: optional(section.text("out")?, values::filled)?.map(|out| folder.join(out)),
+    })
+}
+
+fn outputs(section: &Section, profiles: &[&str]) -> Result<Outputs> {
+    section.check_keys(&["profiles"], &[])?;
+    Ok(Outputs {
+        profiles: all(section.texts("profiles")?, |text| values::output_profile(text, profiles))?,
     })
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::model::policy::{AssetRole, DuePlan};
 
-const FORMATS: [&str; 3] = ["netfilter", "cisco_asa", "postfix"];
+const KNOWN: Known<'static> =
+    Known { formats: &["netfilter", "cisco_asa", "postfix"], profiles: &["jira", "csv"] };
 
 /// The policy of the design document, less what this version refuses.
 const WHOLE: &str = r#"
@@ -15,6 +16,9 @@ scan = ["scan/*.nessus"]
 firewall = ["firewall/*"]
 mail = ["mail/*", "/var/log/mail.log"]
 out = "out"
+
+[outputs]
+profiles = ["csv", "jira"]
 
 [[input]]
 path = "firewall/asa*.log"
@@ -63,7 +67,7 @@ profile = "strict"
 "#;
 
 fn parse(text: &str) -> Result<Policy> {
-    parse_policy(text, Path::new("/etc/ht/policy.toml"), &FORMATS)
+    parse_policy(text, Path::new("/etc/ht/policy.toml"), KNOWN)
 }
 
 #[test]
@@ -71,6 +75,7 @@ fn a_whole_policy_is_read() {
     let policy = parse(WHOLE).unwrap();
     assert_eq!(policy.inputs.mail, ["/etc/ht/mail/*", "/var/log/mail.log"]);
     assert_eq!(policy.inputs.out.as_deref(), Some(Path::new("/etc/ht/out")));
+    assert_eq!(policy.outputs.profiles, ["csv", "jira"]);
     assert!(policy.networks.trusted.contains("10.20.3.4".parse().unwrap()));
     let mx = policy.asset(&["203.0.113.25".parse().unwrap()], &[]).unwrap();
     assert_eq!((mx.role, mx.critical), (AssetRole::Mx, true));
@@ -106,7 +111,7 @@ fn flags_override_the_file() {
         (InputFlag::Format, "/etc/ht/firewall/*=netfilter"),
         (InputFlag::Server, "-=MX9"),
     ] {
-        policy.input_rules.push(parse_input_flag(flag, text, &FORMATS).unwrap());
+        policy.input_rules.push(parse_input_flag(flag, text, KNOWN.formats).unwrap());
     }
     let asa = policy.input_settings(Path::new("/etc/ht/firewall/asa1.log"));
     assert_eq!(format!("{:?}", asa.zone.unwrap()), "Named(America/New_York)");
@@ -134,7 +139,7 @@ fn wrong_flags_are_told() {
         ),
     ];
     for (flag, text, expected) in cases {
-        let error = parse_input_flag(flag, text, &FORMATS).unwrap_err();
+        let error = parse_input_flag(flag, text, KNOWN.formats).unwrap_err();
         assert_eq!((error.to_string().as_str(), error.exit_code()), (expected, 2));
     }
 }
@@ -147,7 +152,7 @@ const WRONG: [(&str, &str); 26] = [
     ),
     (
         "[network]\n",
-        "line 1: unknown key \"network\"; expected \"networks\", the nearest of inputs, input, networks, asset, verdicts, correlation, priority",
+        "line 1: unknown key \"network\"; expected \"networks\", the nearest of inputs, input, outputs, networks, asset, verdicts, correlation, priority",
     ),
     (
         "\n[[asset]]\nmatch = [\"a\"]\nrolle = \"mx\"",
@@ -318,7 +323,7 @@ fn a_policy_is_described() {
 
 #[test]
 fn an_unreadable_file_is_told() {
-    let error = read_policy(Path::new("/nonexistent/p.toml"), &FORMATS).unwrap_err();
+    let error = read_policy(Path::new("/nonexistent/p.toml"), KNOWN).unwrap_err();
     assert!(error.to_string().starts_with("/nonexistent/p.toml: cannot read the policy: "));
     assert_eq!(error.exit_code(), 2);
 }

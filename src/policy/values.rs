@@ -78,6 +78,14 @@ pub(super) fn format_name(text: &str, formats: &[&str]) -> Checked<String> {
     Err(format!("unknown format {text:?}; {}", expected_one_of(text, formats)))
 }
 
+/// The name of a ticket system's profile.
+pub(super) fn output_profile(text: &str, profiles: &[&str]) -> Checked<String> {
+    if profiles.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("unknown profile {text:?}; {}", expected_one_of(text, profiles)))
+}
+
 /// A role.
 pub(super) fn role(text: &str) -> Checked<AssetRole> {
     AssetRole::ALL.into_iter().find(|role| role.word() == text).ok_or_else(|| {

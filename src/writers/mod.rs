@@ -2,12 +2,13 @@
 //! as one set.
 //!
 //! Adding an output: write its file here with an [`Output`], add it to [`OUTPUTS`], and its name
-//! to [`publish::NAMES`]. `escape` alone escapes, `publish` alone replaces files. Rows are made one
+//! to [`publish::NAMES`]; a ticket system's files are a profile (`profiles`). `escape` alone escapes, `publish` alone replaces files. Rows are made one
 //! at a time: a run may have millions of sources.
 
 pub mod escape;
 pub mod explain;
 pub mod outdir;
+pub mod profiles;
 pub mod publish;
 pub mod rejects_jsonl;
 pub mod run_json;
@@ -27,6 +28,7 @@ use crate::model::judged::{JudgedSource, JudgedTarget, Judgement};
 use crate::model::time::Timestamp;
 use crate::tickets::{Author, Standing, Ticket};
 use crate::writers::outdir::OutDir;
+use crate::writers::profiles::Chosen;
 use crate::writers::publish::{Hook, MANIFEST, Staging, Step, Written};
 
 /// Every output but the manifest, in the order in which they are written.
@@ -74,6 +76,8 @@ pub struct Run<'a> {
     pub inputs: &'a [InputReport],
     /// What else run.json tells.
     pub account: &'a Account,
+    /// Ticket systems whose import files are wanted.
+    pub profiles: &'a Chosen,
 }
 
 /// What run.json tells of the run besides inputs and judgement. No clock and nothing that depends
@@ -105,16 +109,27 @@ impl<'a> Run<'a> {
     }
 }
 
+/// A set that was published.
+#[derive(Debug)]
+pub struct NewSet {
+    /// Its files.
+    pub written: Vec<Written>,
+    /// What the profiles want the operator to read, as run.json has it among the warnings.
+    pub notes: Vec<String>,
+}
+
 /// Writes every output of the run and makes them the valid set, see [`stage_outputs`].
 ///
 /// # Errors
 /// [`crate::error::Kind::Output`]; the previous set is still there then, whole.
-pub fn write_outputs(out: &OutDir, run: &Run<'_>, before: &mut Hook<'_>) -> Result<Vec<Written>> {
-    stage_outputs(out, run, before)?.publish(before)
+pub fn write_outputs(out: &OutDir, run: &Run<'_>, before: &mut Hook<'_>) -> Result<NewSet> {
+    let (staging, notes) = stage_outputs(out, run, before)?;
+    Ok(NewSet { written: staging.publish(before)?, notes })
 }
 
 /// Writes every output of the run beside the previous set, which stays the valid one until
-/// [`Staging::publish`]. `before` is told each step, see [`Step`].
+/// [`Staging::publish`], and gives [`NewSet::notes`] with it. `before` is told each step, see
+/// [`Step`].
 ///
 /// # Errors
 /// [`crate::error::Kind::Output`].
@@ -122,7 +137,7 @@ pub fn stage_outputs<'o>(
     out: &'o OutDir,
     run: &Run<'_>,
     before: &mut Hook<'_>,
-) -> Result<Staging<'o>> {
+) -> Result<(Staging<'o>, Vec<String>)> {
     let mut staging = out.stage()?;
     for output in OUTPUTS.iter().filter(|output| output.is_wanted(run)) {
         staging.write(output.name(), |to| {
@@ -130,10 +145,11 @@ pub fn stage_outputs<'o>(
             output.write(run, to)
         })?;
     }
+    let notes = profiles::write_exports(run, &mut staging, before)?;
     let written = staging.written().to_vec();
     staging.write(MANIFEST, |to| {
         before(Step::Write(MANIFEST))?;
-        run_json::write_manifest(run, &written, to)
+        run_json::write_manifest(run, &written, &notes, to)
     })?;
-    Ok(staging)
+    Ok((staging, notes))
 }

@@ -149,6 +149,16 @@ impl Folder {
         Ok(rustix::fs::linkat(&self.0, name, &to.0, to_name, AtFlags::empty())?)
     }
 
+    /// The names of what is in it; those that are no text are left out.
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.0)? {
+            let entry = entry?;
+            names.extend(entry.file_name().to_str().ok().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
     /// Removes a file; one that is not there is no error.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
         found(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())).map(drop)

@@ -8,19 +8,21 @@
 //! folder: forward where `run.json` was already renamed, else back.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::writers::outdir::{Folder, OutDir, told};
+use crate::writers::profiles;
 
 /// The file whose renaming makes the new set the valid one.
 pub const MANIFEST: &str = "run.json";
 
-/// Every file that a set can have, in the order in which they are replaced.
+/// The files that every set can have; those of profiles come to them ([`is_output`]).
 pub const NAMES: [&str; 6] =
     ["tickets.csv", "tickets.jsonl", "sources.csv", "report.html", "rejects.jsonl", MANIFEST];
 
@@ -36,19 +38,19 @@ const JOURNAL_DRAFT: &str = ".helotriage.draft";
 /// error stops publishing there: the way to obey a signal before [`Step::Swap`]; from
 /// [`Step::Keep`] on a hook should let everything pass, the rest takes milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum Step<'n> {
     /// A file is written into the private folder.
-    Write(&'static str),
+    Write(&'n str),
     /// Everything is written; from here on the outputs change.
     Swap,
     /// A file of the previous set is kept.
-    Keep(&'static str),
+    Keep(&'n str),
     /// The journal is put down.
     Journal,
     /// A file of the new set takes its place.
-    Replace(&'static str),
+    Replace(&'n str),
     /// A file that the new set does not have is removed.
-    Remove(&'static str),
+    Remove(&'n str),
     /// The folder is flushed to disk.
     Sync,
     /// The journal is taken away: the new set is there.
@@ -56,20 +58,25 @@ pub enum Step {
 }
 
 /// What the caller wants to know of the steps, see [`Step`].
-pub type Hook<'h> = dyn FnMut(Step) -> io::Result<()> + 'h;
+pub type Hook<'h> = dyn FnMut(Step<'_>) -> io::Result<()> + 'h;
 
 /// A file of the new set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// Its name in the folder.
-    pub name: &'static str,
+    pub name: String,
     /// SHA-256 of its content, in hexadecimal.
     pub sha256: String,
     /// Its length in bytes.
     pub bytes: u64,
 }
 
-/// What a swap replaces by what.
+/// Whether a file of this name may be an output of this program.
+pub fn is_output(name: &str) -> bool {
+    NAMES.contains(&name) || profiles::owns(name)
+}
+
+/// What a swap replaces by what, in the order of replacing; [`MANIFEST`] is the last of both.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Journal {
     new: Vec<String>,
@@ -108,32 +115,62 @@ pub struct Staging<'o> {
     written: Vec<Written>,
 }
 
+/// A file of the new set while it is written. It counts only once [`Staging::keep`] has it.
+#[derive(Debug)]
+pub struct Draft {
+    name: String,
+    path: PathBuf,
+    out: BufWriter<Hashing<File>>,
+}
+
+impl Draft {
+    /// Appends to the file.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Output`], naming the file.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(|e| Error::output(&self.path, told(&e)))
+    }
+}
+
 impl Staging<'_> {
-    /// Writes one file of the set to disk; `name` is one of [`NAMES`]. `body` writes into a
-    /// buffer, its errors and those of flushing are this function's.
-    pub fn write(
-        &mut self,
-        name: &'static str,
-        body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<()> {
-        let (sha256, bytes) = self
-            .write_file(name, body)
-            .map_err(|e| Error::output(&self.out.path().join(name), told(&e)))?;
-        self.written.push(Written { name, sha256, bytes });
+    /// The folder of `--out`.
+    pub fn path(&self) -> &Path {
+        self.out.path()
+    }
+
+    /// Begins a file of the set; `name` is one of which [`is_output`] is true.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Output`], as for all that follow.
+    pub fn begin(&self, name: String) -> Result<Draft> {
+        let path = self.out.path().join(&name);
+        let file = self.folder.create(&name).map_err(|e| Error::output(&path, told(&e)))?;
+        let out = BufWriter::with_capacity(1 << 16, Hashing::new(file));
+        Ok(Draft { name, path, out })
+    }
+
+    /// Makes a file that is all written a part of the set, on disk.
+    pub fn keep(&mut self, draft: Draft) -> Result<()> {
+        let Draft { name, path, out } = draft;
+        let hashed = out.into_inner().map_err(io::IntoInnerError::into_error);
+        let synced = hashed.and_then(|hashed| hashed.to.sync_all().map(|()| hashed));
+        let hashed = synced.map_err(|e| Error::output(&path, told(&e)))?;
+        let sha256 = hex(&hashed.hash.finalize());
+        self.written.push(Written { name, sha256, bytes: hashed.bytes });
         Ok(())
     }
 
-    fn write_file(
-        &self,
+    /// Writes one file of the set to disk. `body` writes into a buffer, its errors and those of
+    /// flushing are this function's.
+    pub fn write(
+        &mut self,
         name: &str,
         body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<(String, u64)> {
-        let file = self.folder.create(name)?;
-        let mut out = BufWriter::with_capacity(1 << 16, Hashing::new(file));
-        body(&mut out)?;
-        let hashed = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        hashed.to.sync_all()?;
-        Ok((hex(&hashed.hash.finalize()), hashed.bytes))
+    ) -> Result<()> {
+        let mut draft = self.begin(name.to_owned())?;
+        body(&mut draft.out).map_err(|e| Error::output(&draft.path, told(&e)))?;
+        self.keep(draft)
     }
 
     /// The files written so far, in order.
@@ -176,31 +213,29 @@ impl Staging<'_> {
     fn keep_previous(&self, before: &mut Hook<'_>) -> io::Result<Journal> {
         let out = self.out.folder();
         let kept = out.create_folder(KEPT)?;
-        let mut journal = Journal::default();
-        for name in NAMES {
-            if self.written.iter().any(|file| file.name == name) {
-                journal.new.push(name.to_owned());
-            }
-            if out.exists(name)? {
-                before(Step::Keep(name))?;
-                out.link_as(name, &kept, name).or_else(|_| copy(out, name, &kept))?;
-                journal.old.push(name.to_owned());
+        let mut new: Vec<_> = self.written.iter().map(|file| file.name.clone()).collect();
+        new.sort_by_key(|name| name == MANIFEST);
+        let mut old = Vec::new();
+        for name in previous_names(out, &new)? {
+            if out.exists(&name)? {
+                before(Step::Keep(&name))?;
+                out.link_as(&name, &kept, &name).or_else(|_| copy(out, &name, &kept))?;
+                old.push(name);
             }
         }
         kept.sync()?;
-        Ok(journal)
+        Ok(Journal { new, old })
     }
 
     fn replace(&self, journal: &Journal, before: &mut Hook<'_>) -> io::Result<()> {
         let out = self.out.folder();
-        for name in NAMES {
-            if journal.new.iter().any(|new| new == name) {
-                before(Step::Replace(name))?;
-                self.folder.rename(name, out, name)?;
-            } else if journal.old.iter().any(|old| old == name) {
-                before(Step::Remove(name))?;
-                set_aside(out, name, &self.folder)?;
-            }
+        for name in journal.old.iter().filter(|name| !journal.new.contains(name)) {
+            before(Step::Remove(name))?;
+            set_aside(out, name, &self.folder)?;
+        }
+        for name in &journal.new {
+            before(Step::Replace(name))?;
+            self.folder.rename(name, out, name)?;
         }
         before(Step::Sync)?;
         out.sync()?;
@@ -237,6 +272,37 @@ fn recover(out: &Folder) -> io::Result<()> {
     sweep(out)
 }
 
+/// Files that the folder may hold of the previous set, each once, [`MANIFEST`] last: those that
+/// every set can have, those that the new set replaces, and those of profiles that the previous
+/// manifest names. A file that only looks like one of ours stays where it is.
+fn previous_names(out: &Folder, new: &[String]) -> io::Result<Vec<String>> {
+    let fixed = NAMES.iter().map(|name| (*name).to_owned());
+    let mut names: Vec<_> = fixed.chain(new.iter().cloned()).chain(manifest_names(out)?).collect();
+    names.sort_unstable_by(|a, b| (a == MANIFEST).cmp(&(b == MANIFEST)).then(a.cmp(b)));
+    names.dedup();
+    Ok(names)
+}
+
+/// Outputs that the manifest in the folder names; none where there is no manifest of ours.
+fn manifest_names(out: &Folder) -> io::Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Previous {
+        program: String,
+        outputs: serde_json::Map<String, serde_json::Value>,
+    }
+    if !out.exists(MANIFEST)? {
+        return Ok(Vec::new());
+    }
+    let Ok(file) = out.open_file(MANIFEST) else { return Ok(Vec::new()) };
+    let previous = serde_json::from_reader::<_, Previous>(io::BufReader::new(file));
+    let ours = previous.ok().filter(|previous| previous.program == env!("CARGO_PKG_NAME"));
+    let names = ours
+        .map(|previous| previous.outputs.into_iter().map(|(name, _)| name))
+        .into_iter()
+        .flatten();
+    Ok(names.filter(|name| is_output(name)).collect())
+}
+
 /// Undoes a swap; the journal's new name makes sure that nobody takes a half-undone one for
 /// finished.
 fn undo(out: &Folder, journal: &Journal) -> io::Result<()> {
@@ -246,12 +312,11 @@ fn undo(out: &Folder, journal: &Journal) -> io::Result<()> {
 
 fn put_back(out: &Folder, journal: &Journal) -> io::Result<()> {
     let (kept, staging) = (out.open_folder(KEPT)?, out.open_folder(STAGING)?);
-    for name in NAMES {
-        if journal.old.iter().any(|old| old == name) {
-            restore(out, name, &kept)?;
-        } else if journal.new.iter().any(|new| new == name) {
-            set_aside(out, name, &staging)?;
-        }
+    for name in &journal.old {
+        restore(out, name, &kept)?;
+    }
+    for name in journal.new.iter().filter(|name| !journal.old.contains(name)) {
+        set_aside(out, name, &staging)?;
     }
     out.sync()?;
     out.remove(JOURNAL)?;
@@ -292,8 +357,7 @@ fn write_journal(out: &Folder, journal: &Journal) -> io::Result<()> {
 
 fn read_journal(out: &Folder, name: &str) -> io::Result<Journal> {
     let journal: Journal = serde_json::from_reader(io::BufReader::new(out.open_file(name)?))?;
-    let known = |file: &String| NAMES.contains(&file.as_str());
-    if journal.new.iter().chain(&journal.old).all(known) {
+    if journal.new.iter().chain(&journal.old).all(|name| is_output(name)) {
         return Ok(journal);
     }
     Err(io::Error::other(format!("{name} names a file that this version does not write")))
@@ -305,7 +369,7 @@ fn sweep(out: &Folder) -> io::Result<()> {
     for private in [STAGING, KEPT] {
         if out.exists(private)? {
             let folder = out.open_folder(private)?;
-            for name in NAMES.into_iter().chain([JOURNAL]) {
+            for name in folder.names()?.iter().filter(|name| is_output(name) || *name == JOURNAL) {
                 folder.remove(name)?;
             }
             out.remove_folder(private)?;
@@ -315,6 +379,7 @@ fn sweep(out: &Folder) -> io::Result<()> {
 }
 
 /// Counts and hashes what goes through.
+#[derive(Debug)]
 struct Hashing<W> {
     to: W,
     hash: Sha256,

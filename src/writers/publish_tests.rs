@@ -10,17 +10,29 @@ use super::*;
 
 type Set = BTreeMap<String, String>;
 
-/// The old set has rejects and no report, the new one a report and no rejects.
+/// The old set has rejects and closed tickets of a profile, the new one a report and changed ones.
 fn old_set() -> Set {
-    set(&["tickets.csv", "tickets.jsonl", "sources.csv", "rejects.jsonl", MANIFEST], "old")
+    set(
+        &["tickets.csv", "sources.csv", "rejects.jsonl", "tickets-new.csv", "tickets-closed.csv"],
+        "old",
+    )
 }
 
 fn new_set() -> Set {
-    set(&["tickets.csv", "tickets.jsonl", "sources.csv", "report.html", MANIFEST], "new")
+    set(
+        &["tickets.csv", "sources.csv", "report.html", "tickets-new.csv", "tickets-changed.csv"],
+        "new",
+    )
 }
 
+/// Files that say who they are, and a manifest that names them.
 fn set(names: &[&str], word: &str) -> Set {
-    names.iter().map(|name| ((*name).to_owned(), format!("{word} {name}"))).collect()
+    let mut set: Set =
+        names.iter().map(|name| ((*name).to_owned(), format!("{word} {name}"))).collect();
+    let outputs: BTreeMap<_, _> = names.iter().map(|name| (name, word)).collect();
+    let manifest = serde_json::json!({"program": "helotriage", "outputs": outputs});
+    set.insert(MANIFEST.to_owned(), manifest.to_string());
+    set
 }
 
 /// What a user sees in the folder, private leftovers included, the lock file not.
@@ -39,10 +51,8 @@ fn seen(folder: &Path) -> Set {
 fn publish(folder: &Path, files: &Set, before: &mut Hook<'_>) -> Result<Vec<Written>> {
     let out = OutDir::open(folder)?;
     let mut staging = out.stage()?;
-    for name in NAMES {
-        if let Some(text) = files.get(name) {
-            staging.write(name, |to| to.write_all(text.as_bytes()))?;
-        }
+    for (name, text) in files {
+        staging.write(name, |to| to.write_all(text.as_bytes()))?;
     }
     staging.publish(before)
 }
@@ -56,12 +66,12 @@ fn prepared(old: &Set) -> (tempfile::TempDir, PathBuf) {
     (temp, folder)
 }
 
-/// The steps of a run that nothing disturbs.
-fn steps(old: &Set) -> Vec<Step> {
+/// The steps of a run that nothing disturbs, as texts.
+fn steps(old: &Set) -> Vec<String> {
     let (_temp, folder) = prepared(old);
     let mut steps = Vec::new();
     publish(&folder, &new_set(), &mut |step| {
-        steps.push(step);
+        steps.push(format!("{step:?}"));
         Ok(())
     })
     .unwrap();
@@ -77,10 +87,14 @@ fn a_set_replaces_the_previous_one_whole_and_private() {
         let mode = fs::metadata(folder.join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    assert_eq!(written.len(), 5);
-    assert_eq!(written[0].bytes, 15);
-    assert_eq!(written[0].sha256, hex(&Sha256::digest("new tickets.csv")));
-    assert_eq!(steps(&old_set()).last(), Some(&Step::Commit));
+    assert_eq!(written.len(), 6);
+    let tickets = written.iter().find(|file| file.name == "tickets.csv").unwrap();
+    assert_eq!(tickets.bytes, 15);
+    assert_eq!(tickets.sha256, hex(&Sha256::digest("new tickets.csv")));
+    let steps = steps(&old_set());
+    let at = |step: Step| steps.iter().position(|other| *other == format!("{step:?}")).unwrap();
+    assert!(at(Step::Remove("tickets-closed.csv")) < at(Step::Replace(MANIFEST)));
+    assert_eq!((at(Step::Replace(MANIFEST)), at(Step::Commit)), (steps.len() - 3, steps.len() - 1));
 }
 
 #[test]
@@ -89,12 +103,16 @@ fn an_error_at_any_step_leaves_the_previous_set() {
         for failing in steps(&old) {
             let (_temp, folder) = prepared(&old);
             let error = publish(&folder, &new_set(), &mut |step| {
-                if step == failing { Err(io::Error::other("disk on fire")) } else { Ok(()) }
+                if format!("{step:?}") == failing {
+                    Err(io::Error::other("disk on fire"))
+                } else {
+                    Ok(())
+                }
             })
             .unwrap_err();
             assert!(error.to_string().ends_with("cannot be written: disk on fire"), "{error}");
             assert_eq!(error.exit_code(), 5);
-            assert_eq!(seen(&folder), old, "failed at {failing:?}");
+            assert_eq!(seen(&folder), old, "failed at {failing}");
             publish(&folder, &new_set(), &mut |_| Ok(())).unwrap();
             assert_eq!(seen(&folder), new_set());
         }
@@ -108,7 +126,7 @@ fn a_run_killed_at_any_step_is_put_right_by_the_next() {
             let (temp, folder) = prepared(&old);
             let dead = temp.path().join("dead");
             publish(&folder, &new_set(), &mut |step| {
-                if step == dying {
+                if format!("{step:?}") == dying {
                     copy_tree(&folder, &dead);
                 }
                 Ok(())
@@ -116,8 +134,8 @@ fn a_run_killed_at_any_step_is_put_right_by_the_next() {
             .unwrap();
             drop(OutDir::open(&dead).unwrap());
             let expected =
-                if matches!(dying, Step::Sync | Step::Commit) { new_set() } else { old.clone() };
-            assert_eq!(seen(&dead), expected, "killed before {dying:?}");
+                if ["Sync", "Commit"].contains(&&*dying) { new_set() } else { old.clone() };
+            assert_eq!(seen(&dead), expected, "killed before {dying}");
         }
     }
 }
@@ -167,6 +185,34 @@ fn a_folder_in_the_place_of_an_output_is_an_error_and_stays() {
     let error = publish(&folder, &new_set(), &mut |_| Ok(())).unwrap_err();
     assert_eq!(error.exit_code(), 5);
     assert_eq!(seen(&folder).keys().collect::<Vec<_>>(), ["sources.csv"]);
+}
+
+#[test]
+fn files_that_the_previous_run_did_not_write_stay() {
+    let (_temp, folder) = prepared(&old_set());
+    fs::write(folder.join("tickets-changed.csv"), "a user's").unwrap();
+    fs::write(folder.join("notes.csv"), "a user's").unwrap();
+    let bare = set(&["tickets.csv"], "new");
+    publish(&folder, &bare, &mut |_| Ok(())).unwrap();
+    let mut expected = bare;
+    for name in ["tickets-changed.csv", "notes.csv"] {
+        expected.insert(name.to_owned(), "a user's".to_owned());
+    }
+    assert_eq!(seen(&folder), expected);
+}
+
+#[test]
+fn a_manifest_of_others_names_nothing_to_remove() {
+    let named = r#"{"../x": {}, "notes.csv": {}, "tickets-new.csv": {}}"#;
+    for (program, removed) in [("other", false), ("helotriage", true)] {
+        let (_temp, folder) = prepared(&old_set());
+        fs::write(folder.join("notes.csv"), "a user's").unwrap();
+        let manifest = format!("{{\"program\": \"{program}\", \"outputs\": {named}}}");
+        fs::write(folder.join(MANIFEST), manifest).unwrap();
+        publish(&folder, &set(&["tickets.csv"], "new"), &mut |_| Ok(())).unwrap();
+        assert!(folder.join("notes.csv").exists() && folder.join("tickets-closed.csv").exists());
+        assert_eq!(folder.join("tickets-new.csv").exists(), !removed, "{program}");
+    }
 }
 
 #[test]

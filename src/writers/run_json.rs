@@ -21,9 +21,14 @@ use crate::writers::publish::Written;
 /// The version of the shapes of all outputs; grows when a key or column changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// Writes run.json for a set whose other files are `written`.
-pub fn write_manifest(run: &Run<'_>, written: &[Written], to: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *to, &manifest(run, written))?;
+/// Writes run.json for a set whose other files are `written` and whose profiles told `notes`.
+pub fn write_manifest(
+    run: &Run<'_>,
+    written: &[Written],
+    notes: &[String],
+    to: &mut dyn Write,
+) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *to, &manifest(run, written, notes))?;
     to.write_all(b"\n")
 }
 
@@ -47,10 +52,10 @@ struct Manifest<'a> {
     quiet: Vec<QuietShape<'a>>,
     unmatched_servers: Vec<UnmatchedShape<'a>>,
     warnings: Vec<&'a str>,
-    outputs: BTreeMap<&'static str, OutputShape<'a>>,
+    outputs: BTreeMap<&'a str, OutputShape<'a>>,
 }
 
-fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written]) -> Manifest<'m> {
+fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written], notes: &'m [String]) -> Manifest<'m> {
     let Run { judgement, inputs, account, .. } = *run;
     let mut totals = Tally::default();
     for input in inputs {
@@ -61,7 +66,7 @@ fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written]) -> Manifest<'m> {
         *priorities.entry(target.priority.word()).or_default() += 1;
     }
     let output =
-        |file: &'m Written| (file.name, OutputShape { sha256: &file.sha256, bytes: file.bytes });
+        |file: &'m Written| (&*file.name, OutputShape { sha256: &file.sha256, bytes: file.bytes });
     Manifest {
         program: "helotriage",
         version: env!("CARGO_PKG_VERSION"),
@@ -82,7 +87,13 @@ fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written]) -> Manifest<'m> {
         priorities,
         quiet: quiet(judgement),
         unmatched_servers: judgement.unmatched.iter().map(UnmatchedShape::new).collect(),
-        warnings: judgement.warnings.iter().chain(&account.warnings).map(String::as_str).collect(),
+        warnings: judgement
+            .warnings
+            .iter()
+            .chain(&account.warnings)
+            .chain(notes)
+            .map(String::as_str)
+            .collect(),
         outputs: written.iter().map(output).collect(),
     }
 }

@@ -52,6 +52,7 @@ fn with_inputs<T>(
         sources: &sources,
         inputs,
         account: &account,
+        profiles: &Chosen::default(),
     })
 }
 
@@ -166,7 +167,7 @@ fn quiet_targets_have_no_ticket_but_stand_in_run_json() {
     with_run(vec![target(), quiet], |run| {
         assert_eq!(rows(&bytes(&tickets_csv::TicketsCsv, run)).len(), 1);
         let mut json = Vec::new();
-        run_json::write_manifest(run, &[], &mut json).unwrap();
+        run_json::write_manifest(run, &[], &[], &mut json).unwrap();
         let json: Value = serde_json::from_slice(&json).unwrap();
         assert_eq!((&json["targets"], &json["tickets"]), (&2.into(), &1.into()));
         assert_eq!(json["verdicts"]["quiet"], 1);
@@ -186,7 +187,7 @@ fn inputs_tell_how_they_ended() {
     inputs[1].status = Status::DuplicateOf(0);
     with_inputs(vec![], &inputs, |run| {
         let mut json = Vec::new();
-        run_json::write_manifest(run, &[], &mut json).unwrap();
+        run_json::write_manifest(run, &[], &[], &mut json).unwrap();
         let json: Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(json["inputs"][0]["status"], "unrecognised");
         assert_eq!(json["inputs"][0]["guesses"][0]["lacks"], "no SRC=");
@@ -226,7 +227,7 @@ fn the_set_is_published_with_its_digests() {
     let mut steps = Vec::new();
     with_run(vec![target()], |run| {
         write_outputs(&out, run, &mut |step| {
-            steps.push(step);
+            steps.push(format!("{step:?}"));
             Ok(())
         })
         .unwrap();
@@ -235,7 +236,7 @@ fn the_set_is_published_with_its_digests() {
         write_outputs(&out, run, &mut |_| Ok(())).unwrap();
         assert_eq!(std::fs::read(out.path().join(MANIFEST)).unwrap(), first);
     });
-    assert_eq!(steps[0], Step::Write("tickets.csv"));
+    assert_eq!(steps[0], format!("{:?}", Step::Write("tickets.csv")));
     let manifest = std::fs::read(out.path().join(MANIFEST)).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     for name in ["tickets.csv", "tickets.jsonl", "sources.csv"] {
@@ -302,7 +303,7 @@ fn every_output_notices_a_full_disk() {
             let error = output.write(run, &mut full).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{}", output.name());
         }
-        let error = run_json::write_manifest(run, &[], &mut Full(9)).unwrap_err();
+        let error = run_json::write_manifest(run, &[], &[], &mut Full(9)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     });
 }

@@ -76,7 +76,7 @@ impl Output for TicketsCsv {
 }
 
 /// One ticket's cells, in the order of [`COLUMNS`].
-fn cells(ticket: &Ticket) -> [String; 41] {
+pub(super) fn cells(ticket: &Ticket) -> [String; 41] {
     let texts = &ticket.texts;
     [
         ticket.ticket_id.clone(),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use helotriage::logs::{firewall, mail};
+use helotriage::writers::profiles;
 
 /// The modules in the order in which the data flows: each uses only itself and what stands before.
 const ORDER: &[&str] = &[
@@ -142,6 +143,23 @@ fn check_formats(kind: &str, trait_name: &str, listed: &[&str]) {
                 stem
             };
             assert!(listed.contains(&name.as_str()), "{} is not in the list", file.display());
+        }
+    }
+}
+
+/// A profile is one file, one list entry, one README row that names all its files.
+#[test]
+fn profiles_are_complete() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for profile in profiles::PROFILES {
+        let name = profile.name();
+        let file = root().join(format!("src/writers/profiles/{}.rs", name.replace('-', "_")));
+        assert!(file.exists(), "profile {name}: no {}", file.display());
+        let start = format!("| `{name}` |");
+        let row = readme.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("README: no row of profile {name}"));
+        for file in profile.files() {
+            assert!(row.contains(file), "README: {row} does not name {file}");
         }
     }
 }

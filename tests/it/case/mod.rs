@@ -93,6 +93,7 @@ fn a_case_is_laid_out_as_files() {
     }
     assert!(chrono::DateTime::parse_from_rfc3339(&case.now).is_ok());
     let policy = folder.path().join("policy.toml");
-    let policy = helotriage::policy::read_policy(&policy, &[]).unwrap();
+    let policy =
+        helotriage::policy::read_policy(&policy, helotriage::policy::Known::default()).unwrap();
     assert_eq!(policy.verdicts.len(), 2);
 }
