@@ -1,23 +1,22 @@
 //! How the evidence of one source on one server's port is held: a single event in 40 bytes, a few
 //! events side by side, many of them as one [`Piece`] a day. In: events. Out: pieces.
 //!
-//! Most sources of a hostile internet are seen once or twice. What does not fit the small form
-//! (deliveries, user names, sessions of many lines, events without a time) is held as a piece.
+//! Most sources of a hostile internet are seen once or twice. Those that come often are added to
+//! their pieces a dozen events at a time: a piece lies in ten places of the memory, and fetching
+//! them costs more than the adding. What does not fit the small form (deliveries, user names,
+//! sessions of many lines, events without a time) is held as a piece at once.
 
 use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind};
 use crate::model::citation::Citation;
 use crate::model::judged::CitationKind;
-use crate::model::session::{Auth, Helo, Outcome, Proves, Session};
+use crate::model::session::{Auth, Helo, Outcome, ProofLine, Proves, Session};
 use crate::model::time::Timestamp;
 
 /// The day of events without a time.
 pub const NO_DAY: i32 = i32::MIN;
 
-/// More single events than this become pieces.
-const FEW: usize = 4;
-
-/// Lines of a session that fit the small form.
-const LINES: usize = 4;
+/// More single events than this become pieces: about as many as take the room of a piece.
+const FEW: usize = 12;
 
 /// The evidence of one source on one server's port.
 #[derive(Debug, Clone)]
@@ -25,9 +24,18 @@ pub enum Cell {
     /// One event.
     One(Event),
     /// A few events, in no order.
-    Few(Box<[Event]>),
+    Few(Vec<Event>),
+    /// Pieces, and a few events.
+    Many(Box<Many>),
+}
+
+/// The evidence of a source that came often, or in a way that only a piece can hold.
+#[derive(Debug, Clone, Default)]
+pub struct Many {
     /// One piece a day, ascending.
-    Many(Box<Vec<(i32, Piece)>>),
+    days: Vec<(i32, Piece)>,
+    /// Events that are in no piece yet.
+    recent: Vec<Event>,
 }
 
 /// One event in its small form.
@@ -60,10 +68,8 @@ pub enum Event {
         input: u32,
         /// Its first line.
         line: u32,
-        /// How far each further line lies from the one before.
-        steps: [u16; LINES - 1],
-        /// What each line proves.
-        proves: [Option<Proves>; LINES],
+        /// What its lines prove, and how far each lies from the one before.
+        lines: PackedLines,
         /// What became of it.
         kind: PackedKind,
     },
@@ -96,6 +102,78 @@ impl PackedKind {
             auth: AUTHS.get(at(2, 3)).copied().unwrap_or(Auth::Unknown),
             outcome: OUTCOMES.get(at(4, 7)).copied().unwrap_or(Outcome::Unknown),
         }
+    }
+}
+
+/// What up to six lines of a session prove, and how far each lies from the one before, in ten
+/// bytes: three bits for what each of the six proves, and the other 62 shared by the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedLines([u8; 10]);
+
+const LINES: usize = 6;
+const PROVES_BITS: usize = 3;
+const STEPS_BITS: usize = 80 - LINES * PROVES_BITS;
+
+const PROVES: [Proves; LINES] = [
+    Proves::Presence,
+    Proves::Connection,
+    Proves::Helo,
+    Proves::Auth,
+    Proves::Queued,
+    Proves::Delivery,
+];
+
+impl PackedLines {
+    /// Packs ascending lines; none where they do not fit, or where some of them are neither the
+    /// earliest nor the latest of what they prove, and so not worth keeping.
+    fn new(lines: &[ProofLine]) -> Option<Self> {
+        let input = lines.first()?.input;
+        if lines.len() > LINES {
+            return None;
+        }
+        let width = Self::width(lines.len());
+        let mut bits = 0u128;
+        let (mut twice, mut once) = (0u8, 0u8);
+        for (at, line) in lines.iter().enumerate() {
+            let kind = 1 << line.proves as u8;
+            if twice & kind != 0 || line.input != input {
+                return None;
+            }
+            twice |= once & kind;
+            once |= kind;
+            bits |= u128::from(line.proves as u8 + 1) << (at * PROVES_BITS);
+            if let Some(before) = at.checked_sub(1) {
+                let step = line.line.checked_sub(lines.get(before)?.line)?;
+                if step >> width != 0 {
+                    return None;
+                }
+                bits |= u128::from(step) << (LINES * PROVES_BITS + before * width);
+            }
+        }
+        bits.to_le_bytes().first_chunk().copied().map(Self)
+    }
+
+    /// The lines, the first of which is given, and what they prove.
+    fn unpack(self, first: u32) -> impl Iterator<Item = (u64, Proves)> {
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+        let bits = u128::from_le_bytes(bytes);
+        let proves = move |at: usize| (bits >> (at * PROVES_BITS)) as usize & 7;
+        let count = (0..LINES).take_while(|&at| proves(at) > 0).count();
+        let width = Self::width(count);
+        let mut line = u64::from(first);
+        (0..count).filter_map(move |at| {
+            if let Some(before) = at.checked_sub(1) {
+                let step = (bits >> (LINES * PROVES_BITS + before * width)) as u64;
+                line += step & !(u64::MAX << width);
+            }
+            Some((line, *PROVES.get(proves(at).checked_sub(1)?)?))
+        })
+    }
+
+    /// Bits of each step.
+    fn width(lines: usize) -> usize {
+        STEPS_BITS / lines.saturating_sub(1).max(1)
     }
 }
 
@@ -176,56 +254,34 @@ impl Incoming {
     /// A session.
     pub fn session(session: &Session) -> Self {
         let fact = SessionFact::of(session);
+        if let Some(event) = small_session(session, &fact) {
+            return Self::Small(event);
+        }
         let start = fact.lasted.map(|(start, _)| start);
         let mut piece = Piece::default();
         for line in &session.lines {
             let at = Citation { input: line.input, line: line.line };
             piece.cite(CitationKind::Mail(line.proves), start, at);
         }
-        if let Some(event) = small_session(&fact, &piece) {
-            return Self::Small(event);
-        }
         piece.add_session(&fact);
         Self::Large(day(start), Box::new(piece))
     }
 }
 
-/// The small form of a session whose lines the piece cites, if it fits.
-fn small_session(fact: &SessionFact<'_>, piece: &Piece) -> Option<Event> {
+/// The small form of a session, if it fits.
+fn small_session(session: &Session, fact: &SessionFact<'_>) -> Option<Event> {
     let (start, end) = fact.lasted?;
     if fact.sasl_name.is_some() || !fact.deliveries.is_empty() {
         return None;
     }
-    let mut lines: Vec<(Citation, Proves)> = Vec::with_capacity(LINES);
-    for &(kind, (earliest, latest)) in &piece.cited {
-        let CitationKind::Mail(proves) = kind else { return None };
-        lines.push((earliest.1, proves));
-        lines.push((latest.1, proves));
-    }
-    lines.sort_unstable();
-    lines.dedup();
-    let &(first, _) = lines.first()?;
-    if lines.len() > LINES || lines.iter().any(|(at, _)| at.input != first.input) {
-        return None;
-    }
-    let mut steps = [0; LINES - 1];
-    for (step, pair) in steps.iter_mut().zip(lines.windows(2)) {
-        if let [(one, _), (next, _)] = pair {
-            *step = u16::try_from(next.line - one.line).ok()?;
-        }
-    }
-    let mut proves = [None; LINES];
-    for (slot, &(_, what)) in proves.iter_mut().zip(&lines) {
-        *slot = Some(what);
-    }
+    let first = session.lines.first()?;
     Some(Event::Session {
         start,
         helo_name: fact.helo_name.map(|name| Box::new(Name::new(name))),
         lasted: u32::try_from(end.0.checked_sub(start.0)?).ok()?,
         input: first.input,
         line: u32::try_from(first.line).ok()?,
-        steps,
-        proves,
+        lines: PackedLines::new(&session.lines)?,
         kind: PackedKind::new(fact.kind),
     })
 }
@@ -245,7 +301,7 @@ impl Event {
                 let at = Citation { input, line: u64::from(line) };
                 piece.add_flow(&FlowFact { time: Some(time), device, kind, count, at }, join);
             }
-            Self::Session { start, helo_name, lasted, input, line, steps, proves, kind } => {
+            Self::Session { start, helo_name, lasted, input, line, lines, kind } => {
                 let end = Timestamp(start.0.saturating_add(i64::from(*lasted)));
                 piece.add_session(&SessionFact {
                     lasted: Some((*start, end)),
@@ -254,14 +310,9 @@ impl Event {
                     sasl_name: None,
                     deliveries: &[],
                 });
-                let mut line = u64::from(*line);
-                let steps = std::iter::once(0).chain(steps.iter().copied());
-                for (step, proves) in steps.zip(proves) {
-                    line += u64::from(step);
-                    if let Some(proves) = *proves {
-                        let at = Citation { input: *input, line };
-                        piece.cite(CitationKind::Mail(proves), Some(*start), at);
-                    }
+                for (line, proves) in lines.unpack(*line) {
+                    let at = Citation { input: *input, line };
+                    piece.cite(CitationKind::Mail(proves), Some(*start), at);
                 }
             }
         }
@@ -273,7 +324,9 @@ impl Cell {
     pub fn new(incoming: Incoming) -> Self {
         match incoming {
             Incoming::Small(event) => Self::One(event),
-            Incoming::Large(day, piece) => Self::Many(Box::new(vec![(day, *piece)])),
+            Incoming::Large(day, piece) => {
+                Self::Many(Box::new(Many { days: vec![(day, *piece)], recent: Vec::new() }))
+            }
         }
     }
 
@@ -281,54 +334,52 @@ impl Cell {
     pub fn add(&mut self, incoming: Incoming, join: i64) {
         match incoming {
             Incoming::Small(event) => self.add_small(event, join),
-            Incoming::Large(day, piece) => {
-                self.change_days(join, |days| days.merge_day(day, &piece, join));
-            }
+            Incoming::Large(day, piece) => self.many().merge_day(day, &piece, join),
         }
     }
 
     /// Adds the evidence of another cell.
     pub fn merge(&mut self, other: Self, join: i64) {
+        let mut add = |event| self.add_small(event, join);
         match other {
-            Self::One(event) => self.add_small(event, join),
-            Self::Few(events) => {
-                for event in events {
-                    self.add_small(event, join);
+            Self::One(event) => add(event),
+            Self::Few(events) => events.into_iter().for_each(add),
+            Self::Many(other) => {
+                other.recent.into_iter().for_each(add);
+                for (day, piece) in other.days {
+                    self.many().merge_day(day, &piece, join);
                 }
-            }
-            Self::Many(days) => {
-                self.change_days(join, |known| {
-                    for (day, piece) in *days {
-                        known.merge_day(day, &piece, join);
-                    }
-                });
             }
         }
     }
 
     /// The evidence of each day, ascending.
     pub fn days(&self, join: i64) -> Vec<(i32, Piece)> {
-        let mut days = Vec::new();
+        let mut all = Many::default();
         match self {
-            Self::One(event) => days.add_event(event, join),
-            Self::Few(events) => events.iter().for_each(|event| days.add_event(event, join)),
-            Self::Many(pieces) => days.clone_from(pieces),
+            Self::One(event) => all.add_event(event, join),
+            Self::Few(events) => events.iter().for_each(|event| all.add_event(event, join)),
+            Self::Many(many) => {
+                all.days.clone_from(&many.days);
+                many.recent.iter().for_each(|event| all.add_event(event, join));
+            }
         }
-        days
+        all.days
     }
 
     /// Forgets days before the given one, but not what has no day; whether anything is left.
-    pub fn drop_days_before(&mut self, day: i32, join: i64) -> bool {
+    pub fn drop_days_before(&mut self, day: i32) -> bool {
         let stays = |known: i32| known == NO_DAY || known >= day;
         match self {
             Self::One(event) => stays(event.day()),
-            Self::Few(events) if events.iter().all(|event| stays(event.day())) => true,
-            Self::Few(_) | Self::Many(_) => {
-                let mut days = self.days(join);
-                days.retain(|&(known, _)| stays(known));
-                let left = !days.is_empty();
-                *self = Self::Many(Box::new(days));
-                left
+            Self::Few(events) => {
+                events.retain(|event| stays(event.day()));
+                !events.is_empty()
+            }
+            Self::Many(many) => {
+                many.recent.retain(|event| stays(event.day()));
+                many.days.retain(|&(known, _)| stays(known));
+                !many.recent.is_empty() || !many.days.is_empty()
             }
         }
     }
@@ -338,40 +389,58 @@ impl Cell {
         match self {
             Self::One(event) => event.add_to(piece, join),
             Self::Few(events) => events.iter().for_each(|event| event.add_to(piece, join)),
-            Self::Many(days) => days.iter().for_each(|(_, day)| piece.merge(day, join)),
+            Self::Many(many) => {
+                many.days.iter().for_each(|(_, day)| piece.merge(day, join));
+                many.recent.iter().for_each(|event| event.add_to(piece, join));
+            }
         }
     }
 
     fn add_small(&mut self, event: Event, join: i64) {
-        match self {
-            Self::One(first) => *self = Self::Few(Box::new([first.clone(), event])),
-            Self::Few(events) if events.len() < FEW => {
-                let mut more = std::mem::take(events).into_vec();
-                more.push(event);
-                *events = more.into_boxed_slice();
+        let events = match self {
+            Self::One(first) => {
+                *self = Self::Few(vec![first.clone(), event]);
+                return;
             }
+            Self::Few(events) if events.len() < FEW => events,
             Self::Few(_) | Self::Many(_) => {
-                self.change_days(join, |days| days.add_event(&event, join));
+                let many = self.many();
+                if many.recent.len() >= FEW {
+                    many.fold(join);
+                }
+                &mut many.recent
             }
+        };
+        if events.len() == events.capacity() {
+            // Twice the room, but none beyond what is ever used.
+            let left = FEW.saturating_sub(events.len()).max(1);
+            events.reserve_exact(events.len().clamp(1, left));
         }
+        events.push(event);
     }
 
-    /// Changes the evidence as pieces, and keeps it as such.
-    fn change_days(&mut self, join: i64, change: impl FnOnce(&mut Vec<(i32, Piece)>)) {
-        match self {
-            Self::Many(days) => change(days),
-            small => {
-                let mut days = small.days(join);
-                change(&mut days);
-                *small = Self::Many(Box::new(days));
-            }
+    /// Turns the cell into one that can hold pieces, if it is none.
+    fn many(&mut self) -> &mut Many {
+        loop {
+            let recent = match self {
+                Self::Many(many) => return many,
+                Self::One(first) => vec![first.clone()],
+                Self::Few(events) => std::mem::take(events),
+            };
+            *self = Self::Many(Box::new(Many { days: Vec::new(), recent }));
         }
     }
 }
 
-/// Pieces by day.
-trait Days {
-    fn day_mut(&mut self, day: i32) -> &mut Piece;
+impl Many {
+    /// Adds the single events to the pieces of their days.
+    fn fold(&mut self, join: i64) {
+        let mut recent = std::mem::take(&mut self.recent);
+        for event in recent.drain(..) {
+            self.add_event(&event, join);
+        }
+        self.recent = recent;
+    }
 
     fn add_event(&mut self, event: &Event, join: i64) {
         event.add_to(self.day_mut(event.day()), join);
@@ -380,16 +449,18 @@ trait Days {
     fn merge_day(&mut self, day: i32, piece: &Piece, join: i64) {
         self.day_mut(day).merge(piece, join);
     }
-}
 
-impl Days for Vec<(i32, Piece)> {
     fn day_mut(&mut self, day: i32) -> &mut Piece {
-        let found = self.binary_search_by_key(&day, |&(known, _)| known);
+        let found = self.days.binary_search_by_key(&day, |&(known, _)| known);
         let at = found.unwrap_or_else(|at| {
-            self.insert(at, (day, Piece::default()));
+            // Most sources are seen on a few days, and a piece is large.
+            if self.days.len() < FEW {
+                self.days.reserve_exact(1);
+            }
+            self.days.insert(at, (day, Piece::default()));
             at
         });
-        &mut self[at].1
+        &mut self.days[at].1
     }
 }
 

@@ -157,9 +157,8 @@ impl Evidence {
 
     /// Forgets what happened before a UTC day; what has no time stays.
     pub fn drop_days_before(&mut self, day: i32) {
-        let join = self.join;
         for shard in &mut self.shards {
-            shard.retain(|_, cell| cell.drop_days_before(day, join));
+            shard.retain(|_, cell| cell.drop_days_before(day));
         }
     }
 

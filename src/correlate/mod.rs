@@ -17,10 +17,13 @@ pub mod world;
 pub mod interest;
 pub mod coverage;
 
+use std::net::IpAddr;
+
 use crate::correlate::cell::Incoming;
 use crate::correlate::evidence::{Key, address_of};
 use crate::correlate::piece::{FlowFact, FlowKind};
 use crate::correlate::server::LoggedServer;
+use crate::logs::fields::same;
 use crate::model::flow::{FlowEvent, Host, Packet};
 use crate::model::session::Session;
 
@@ -33,13 +36,24 @@ pub use crate::correlate::world::World;
 pub struct Correlator {
     interest: Interest,
     evidence: Evidence,
+    last_server: Option<LastServer>,
+}
+
+/// The server of the last session, as the log has it: most sessions are of the same.
+#[derive(Debug)]
+struct LastServer {
+    name: Box<str>,
+    ip: Option<IpAddr>,
+    port: Option<u16>,
+    number: u32,
 }
 
 impl Correlator {
     /// A correlator for what is of interest. `tolerance_seconds` as in the policy's
     /// `[correlation]`.
     pub fn new(interest: Interest, tolerance_seconds: i64) -> Self {
-        Self { interest, evidence: Evidence::new(tolerance_seconds) }
+        let evidence = Evidence::new(tolerance_seconds);
+        Self { interest, evidence, last_server: None }
     }
 
     /// Adds a flow, if it is evidence on a server of interest.
@@ -79,13 +93,32 @@ impl Correlator {
 
     /// Adds a session that was read in a mail format.
     pub fn session(&mut self, session: &Session, format: &'static str) {
-        let number = self.evidence.number_of(LoggedServer::of_session(session));
+        let number = self.server_of(session);
         self.evidence.facts_mut(number, |facts| facts.add_session(session, format));
         let kept = session.local_port.is_none_or(|port| self.interest.has_port(port));
         if let (Some(client), true) = (session.client, kept) {
             let key = Key { server: number, source: address_of(client.to_canonical()) };
             self.evidence.put(key, Incoming::session(session));
         }
+    }
+
+    /// The number of a session's server.
+    fn server_of(&mut self, session: &Session) -> u32 {
+        if let Some(last) = &self.last_server
+            && last.ip == session.local_ip
+            && last.port == session.local_port
+            && same(last.name.as_bytes(), session.server.as_bytes())
+        {
+            return last.number;
+        }
+        let number = self.evidence.number_of(LoggedServer::of_session(session));
+        self.last_server = Some(LastServer {
+            name: session.server.clone(),
+            ip: session.local_ip,
+            port: session.local_port,
+            number,
+        });
+        number
     }
 
     /// The evidence of all events so far.

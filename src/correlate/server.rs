@@ -111,8 +111,12 @@ impl ServerFacts {
     /// Takes note of a session that was read in a format.
     pub fn add_session(&mut self, session: &Session, format: &'static str) {
         self.add_format(format);
+        let mut last = None;
         for line in &session.lines {
-            self.add_input(line.input, Spoken::Known);
+            if last != Some(line.input) {
+                self.add_input(line.input, Spoken::Known);
+                last = Some(line.input);
+            }
         }
         let short = matches!(session.outcome, Outcome::Dropped | Outcome::HeloOnly);
         self.sessions += 1;
@@ -136,6 +140,9 @@ impl ServerFacts {
     }
 
     fn add_format(&mut self, format: &'static str) {
+        if self.formats.iter().any(|known| std::ptr::eq(*known, format)) {
+            return;
+        }
         if let Err(at) = self.formats.binary_search(&format) {
             self.formats.insert(at, format);
         }

@@ -1,6 +1,7 @@
 //! The sequential part of reading. In: what the workers scanned, in order. Out: flows paired and
 //! sessions assembled, given to the sink with their place; tallies and the reports of the inputs.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
@@ -8,7 +9,7 @@ use crate::logs::detect::name_of;
 use crate::logs::firewall;
 use crate::logs::join::{Joiner, Told};
 use crate::logs::mail::{Assembler, FactBatch, Finished, Limits};
-use crate::logs::read::plan::{Plan, State};
+use crate::logs::read::plan::{Plan, Ready, State};
 use crate::logs::read::recipe::Wanted;
 use crate::logs::read::scan::{Batch, EndTime, LineFlow};
 use crate::logs::read::{ReadOptions, Sink};
@@ -16,6 +17,7 @@ use crate::logs::source::Compression;
 use crate::model::citation::Citation;
 use crate::model::flow::{Flow, FlowEvent};
 use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status, Tally};
+use crate::model::time::Timestamp;
 
 /// Bytes of rejected lines that a run keeps.
 const MOST_REJECTED_BYTES: usize = 32 << 20;
@@ -65,6 +67,8 @@ pub(super) struct Consumer<'a> {
     assembler: Assembler,
     finished: Vec<Finished>,
     reports: Vec<Progress>,
+    /// For each input, the time from which on its sessions may be told again by a later one.
+    again_from: Vec<Timestamp>,
     spare: Arc<Spare>,
 }
 
@@ -128,6 +132,7 @@ impl<'a> Consumer<'a> {
             assembler: Assembler::new(options.keep, Limits::default()),
             finished: Vec::new(),
             reports: plans.iter().map(Progress::of).collect(),
+            again_from: again_from(plans),
             spare: Arc::default(),
         }
     }
@@ -179,6 +184,8 @@ impl<'a> Consumer<'a> {
         self.take_rejects(index, before, scanned.batch.rejects);
         let lost = self.take_flows(index, before, scanned.batch.flows, &scanned.batch.devices);
         let facts = scanned.batch.facts;
+        let again_from = self.again_from.get(index).copied();
+        self.assembler.told_again_from(again_from.unwrap_or(Timestamp(i64::MIN)));
         let again = self.assembler.take(&facts, number, before + 1, &mut self.finished);
         self.spare.give(facts);
         for finished in self.finished.drain(..) {
@@ -268,6 +275,34 @@ impl<'a> Consumer<'a> {
             progress.report.rejects.push(reject);
         }
     }
+}
+
+/// Seconds that the earliest line of an input may lie before its first: lines of one server are
+/// not written in the order of their times.
+const FIRST_LINE_SLACK: i64 = 3600;
+
+/// For each input, when the next one begins that may hold lines of a mail server.
+fn again_from(plans: &[Plan]) -> Vec<Timestamp> {
+    let mut order: Vec<(usize, &Ready)> = Vec::new();
+    for (index, plan) in plans.iter().enumerate() {
+        if let State::Read(ready) = &plan.state {
+            order.push((index, ready));
+        }
+    }
+    let path = |index: usize| plans.get(index).map_or(Path::new(""), |plan| &plan.input.path);
+    order.sort_by(|(a, left), (b, right)| left.turn(path(*a)).cmp(&right.turn(path(*b))));
+    let mut times = vec![Timestamp(i64::MAX); plans.len()];
+    let mut next = Timestamp(i64::MAX);
+    for (index, ready) in order.into_iter().rev() {
+        if let Some(time) = times.get_mut(index) {
+            *time = next;
+        }
+        if ready.recipe.may_hold_mail {
+            let first = ready.first_time.map(|time| time.plus_seconds(-FIRST_LINE_SLACK));
+            next = next.min(first.unwrap_or(Timestamp(i64::MIN)));
+        }
+    }
+    times
 }
 
 /// The flows of one line.

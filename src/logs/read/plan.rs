@@ -73,6 +73,13 @@ pub(super) struct Ready {
     pub(super) misnamed: Option<Status>,
 }
 
+impl Ready {
+    /// Orders inputs by when they are consumed: by their first line's time, untimed ones last.
+    pub(super) fn turn<'a>(&'a self, path: &'a Path) -> (bool, Option<Timestamp>, &'a Path) {
+        (self.first_time.is_none(), self.first_time, path)
+    }
+}
+
 /// An input and what is to be done with it.
 pub(super) struct Plan {
     pub(super) input: LogInput,
@@ -283,6 +290,7 @@ fn finish(
         server: input.settings.server.as_deref().unwrap_or_default().as_bytes().into(),
         wanted: wanted.clone(),
         kept_rejects: options.kept_rejects,
+        may_hold_mail: formats.has_mail() || scope == Scope::All,
         longest_line: longest_line_of(formats),
     };
     let first_time = first_time(&recipe, &look.head);

@@ -72,6 +72,8 @@ pub(super) struct Recipe {
     pub(super) server: Box<[u8]>,
     pub(super) wanted: Wanted,
     pub(super) kept_rejects: usize,
+    /// Whether any of its lines may be a mail server's.
+    pub(super) may_hold_mail: bool,
     /// Longest line that is read, in bytes.
     pub(super) longest_line: usize,
 }

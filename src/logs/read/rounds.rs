@@ -122,10 +122,8 @@ impl Rounds {
                 to_begin.push((index, plan.input.path.into(), ready));
             }
         }
-        // Untimed inputs last; equal times by path.
         to_begin.sort_by(|(_, path, ready), (_, other_path, other)| {
-            let key = (ready.first_time.is_none(), ready.first_time, path);
-            key.cmp(&(other.first_time.is_none(), other.first_time, other_path)).reverse()
+            ready.turn(path).cmp(&other.turn(other_path)).reverse()
         });
         Self {
             to_begin,

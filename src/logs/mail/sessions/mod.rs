@@ -19,6 +19,7 @@ use ahash::AHashMap;
 use crate::logs::fields;
 use crate::logs::mail::batch::FactBatch;
 use crate::model::session::Session;
+use crate::model::time::Timestamp;
 use open::At;
 use seen::Seen;
 use server::{ServerSessions, Surroundings, Told};
@@ -69,7 +70,13 @@ pub struct Assembler {
 impl Assembler {
     /// An assembler with nothing open.
     pub fn new(keep: Keep, limits: Limits) -> Self {
-        Self { keep, limits, servers: Vec::new(), by_name: AHashMap::new(), seen: Seen::default() }
+        Self { keep, limits, servers: Vec::new(), by_name: AHashMap::new(), seen: Seen::new() }
+    }
+
+    /// Promises that no further input tells of a session that began before that time. Without a
+    /// promise every session has to be remembered, as another input may tell it again.
+    pub fn told_again_from(&mut self, time: Timestamp) {
+        self.seen.again_from(time);
     }
 
     /// Takes the facts of a block of the input, whose first line is `first_line` (from 1).

@@ -1,26 +1,47 @@
 //! Which sessions another input has told already. In: a hash of a session's server, key, client
 //! and start, and the input it stands in. Out: whether another input had it before.
 //!
-//! Bounded: when a generation is full, the one before it is forgotten. A session told twice by
+//! Bounded: when a generation is full, the one before it is forgotten; and what no later input can
+//! tell again, because all of them begin later, is not remembered at all. A session told twice by
 //! the same input is two sessions (a client may come twice in one second).
 
 use ahash::AHashMap;
+
+use crate::model::time::Timestamp;
 
 /// Sessions that a generation remembers.
 const GENERATION: usize = 1 << 20;
 
 /// The sessions of the recent past.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seen {
+    /// Sessions that began before this are not told again.
+    again_from: Timestamp,
     current: AHashMap<u64, u32>,
     previous: AHashMap<u64, u32>,
 }
 
 impl Seen {
-    /// Remembers a session of an input; whether another input had told it.
-    pub(super) fn told_before(&mut self, session: u64, input: u32) -> bool {
-        if let Some(&first) = self.current.get(&session).or_else(|| self.previous.get(&session)) {
+    /// Nothing seen, everything to be remembered.
+    pub(super) fn new() -> Self {
+        let (current, previous) = (AHashMap::new(), AHashMap::new());
+        Self { again_from: Timestamp(i64::MIN), current, previous }
+    }
+
+    /// From now on, sessions that began before that time are told by no other input.
+    pub(super) fn again_from(&mut self, time: Timestamp) {
+        self.again_from = time;
+    }
+
+    /// Remembers a session of an input that began at that time; whether another input had told it.
+    pub(super) fn told_before(&mut self, session: u64, start: Timestamp, input: u32) -> bool {
+        if !self.current.is_empty()
+            && let Some(&first) = self.current.get(&session).or_else(|| self.previous.get(&session))
+        {
             return first != input;
+        }
+        if start < self.again_from {
+            return false;
         }
         if self.current.len() >= GENERATION {
             self.previous = std::mem::take(&mut self.current);
@@ -36,10 +57,14 @@ mod tests {
 
     #[test]
     fn only_another_input_tells_again() {
-        let mut seen = Seen::default();
-        assert!(!seen.told_before(7, 0));
-        assert!(!seen.told_before(7, 0));
-        assert!(seen.told_before(7, 1));
-        assert!(!seen.told_before(8, 1));
+        let (mut seen, now) = (Seen::new(), Timestamp(5));
+        assert!(!seen.told_before(7, now, 0));
+        assert!(!seen.told_before(7, now, 0));
+        assert!(seen.told_before(7, now, 1));
+        assert!(!seen.told_before(8, now, 1));
+        seen.again_from(Timestamp(9));
+        assert!(!seen.told_before(9, now, 1));
+        assert!(!seen.told_before(9, now, 2));
+        assert!(seen.told_before(8, now, 2));
     }
 }

@@ -248,7 +248,7 @@ impl ServerSessions {
         let told_before = around.at.time.is_some_and(|time| {
             let client = record.client.map_or(0, ip_hash);
             let hash = fold(fold(key ^ name_hash(&self.name), client), time.0 as u64);
-            around.seen.told_before(hash, around.at.input)
+            around.seen.told_before(hash, time, around.at.input)
         });
         let open = Open::new(record.format, told_before);
         let place = self.place(open, key, around);
