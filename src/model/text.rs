@@ -33,7 +33,9 @@ pub fn id_part(text: &str) -> String {
 /// Text on one line, every control, bidirectional and invisible character as the `\xNN` of its
 /// UTF-8 bytes.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unshowable) {
+    // Nearly all text is plain ASCII, which needs no look at its characters.
+    let plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if plain || !text.contains(is_unshowable) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);

@@ -86,12 +86,10 @@ impl<'a> Author<'a> {
     /// # Errors
     /// As [`Author::new`]: a name that a template uses and that is not given.
     pub fn ticket(&self, target: &JudgedTarget, standing: Standing) -> Result<Ticket> {
-        let facts = self.facts(target);
-        let advice = self.advice(target);
+        let values = context! { ..self.facts(target), ..self.advice(target) };
         let render = |name: &str| -> Result<String> {
             let template = self.templates.get_template(name).map_err(|e| template_fault(&e))?;
-            let values = context! { ..facts.clone(), ..advice.clone() };
-            let text = template.render(values).map_err(|e| template_fault(&e))?;
+            let text = template.render(values.clone()).map_err(|e| template_fault(&e))?;
             Ok(text.trim().to_owned())
         };
         let texts = Texts {

@@ -2,8 +2,9 @@
 //! as one set.
 //!
 //! Adding an output: write its file here with an [`Output`], add it to [`OUTPUTS`], and its name
-//! to [`publish::NAMES`]; a ticket system's files are a profile (`profiles`). `escape` alone escapes, `publish` alone replaces files. Rows are made one
-//! at a time: a run may have millions of sources.
+//! to [`publish::NAMES`]; a ticket system's files are a profile (`profiles`). `escape` alone escapes,
+//! `publish` alone replaces files, `side_by_side` writes them at the same time. Rows are made one at
+//! a time: a run may have millions of sources.
 
 pub mod escape;
 pub mod explain;
@@ -12,6 +13,7 @@ pub mod profiles;
 pub mod publish;
 pub mod rejects_jsonl;
 pub mod run_json;
+mod side_by_side;
 pub mod sources_csv;
 pub mod tickets_csv;
 pub mod tickets_jsonl;
@@ -39,7 +41,8 @@ pub static OUTPUTS: &[&dyn Output] = &[
     &rejects_jsonl::RejectsJsonl,
 ];
 
-/// One file of the set.
+/// One file of the set: a head, then what it tells of each target. The bytes depend on `run` alone,
+/// however the targets are grouped.
 pub trait Output: Sync {
     /// Its name in `--out`, one of [`publish::NAMES`].
     fn name(&self) -> &'static str;
@@ -49,17 +52,38 @@ pub trait Output: Sync {
         true
     }
 
-    /// Writes its whole content. The bytes depend on `run` alone.
-    fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()>;
+    /// Writes what stands before the targets; of a file that is not about targets, all of it.
+    fn write_head(&self, _run: &Run<'_>, _to: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes what the file tells of the next targets.
+    fn write_targets<'a>(
+        &self,
+        _run: &Run<'a>,
+        _targets: &[Told<'a>],
+        _to: &mut dyn Write,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A target on its way into the files.
+#[derive(Debug, Clone)]
+pub struct Told<'a> {
+    /// The target.
+    pub target: &'a JudgedTarget,
+    /// Its ticket, if it gets one: rendered once, for all files.
+    pub ticket: Option<Ticket>,
 }
 
 /// The unexpected sources of a target with all their facts, strongest first, each made when it is
 /// its turn (`judge::Judge::sources`).
 pub type SourcesOf<'a> =
-    dyn Fn(&'a JudgedTarget) -> Box<dyn Iterator<Item = JudgedSource> + 'a> + 'a;
+    dyn Fn(&'a JudgedTarget) -> Box<dyn Iterator<Item = JudgedSource> + 'a> + Sync + 'a;
 
 /// Where a target's ticket stands; none for a target without a ticket.
-pub type StandingLookup<'a> = dyn Fn(&JudgedTarget) -> Option<Standing> + 'a;
+pub type StandingLookup<'a> = dyn Fn(&JudgedTarget) -> Option<Standing> + Sync + 'a;
 
 /// All that outputs are made from.
 #[derive(Clone, Copy)]
@@ -102,10 +126,10 @@ impl<'a> Run<'a> {
         self.judgement.targets.iter().filter(move |target| standing(target).is_some())
     }
 
-    /// The ticket of a target.
-    fn ticket(&self, target: &JudgedTarget) -> io::Result<Ticket> {
-        let standing = (self.standing)(target).unwrap_or_else(|| Standing::new(target));
-        self.author.ticket(target, standing).map_err(io::Error::other)
+    /// A target with its ticket.
+    fn tell(&self, target: &'a JudgedTarget) -> Result<Told<'a>> {
+        let ticket = |standing| self.author.ticket(target, standing);
+        Ok(Told { target, ticket: (self.standing)(target).map(ticket).transpose()? })
     }
 }
 
@@ -139,13 +163,7 @@ pub fn stage_outputs<'o>(
     before: &mut Hook<'_>,
 ) -> Result<(Staging<'o>, Vec<String>)> {
     let mut staging = out.stage()?;
-    for output in OUTPUTS.iter().filter(|output| output.is_wanted(run)) {
-        staging.write(output.name(), |to| {
-            before(Step::Write(output.name()))?;
-            output.write(run, to)
-        })?;
-    }
-    let notes = profiles::write_exports(run, &mut staging, before)?;
+    let notes = side_by_side::write(run, &mut staging, before)?;
     let written = staging.written().to_vec();
     staging.write(MANIFEST, |to| {
         before(Step::Write(MANIFEST))?;

@@ -131,6 +131,23 @@ impl Draft {
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(|e| Error::output(&self.path, told(&e)))
     }
+
+    /// Has more of the file written; its errors name the file.
+    pub(super) fn write(
+        &mut self,
+        body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<()> {
+        body(&mut self.out).map_err(|e| Error::output(&self.path, told(&e)))
+    }
+
+    /// Ends the file and flushes it to disk.
+    pub(super) fn finish(self) -> Result<Written> {
+        let Self { name, path, out } = self;
+        let hashed = out.into_inner().map_err(io::IntoInnerError::into_error);
+        let synced = hashed.and_then(|hashed| hashed.to.sync_all().map(|()| hashed));
+        let hashed = synced.map_err(|e| Error::output(&path, told(&e)))?;
+        Ok(Written { name, sha256: hex(&hashed.hash.finalize()), bytes: hashed.bytes })
+    }
 }
 
 impl Staging<'_> {
@@ -152,13 +169,13 @@ impl Staging<'_> {
 
     /// Makes a file that is all written a part of the set, on disk.
     pub fn keep(&mut self, draft: Draft) -> Result<()> {
-        let Draft { name, path, out } = draft;
-        let hashed = out.into_inner().map_err(io::IntoInnerError::into_error);
-        let synced = hashed.and_then(|hashed| hashed.to.sync_all().map(|()| hashed));
-        let hashed = synced.map_err(|e| Error::output(&path, told(&e)))?;
-        let sha256 = hex(&hashed.hash.finalize());
-        self.written.push(Written { name, sha256, bytes: hashed.bytes });
+        self.add(draft.finish()?);
         Ok(())
+    }
+
+    /// Adds a finished file to the set.
+    pub(super) fn add(&mut self, written: Written) {
+        self.written.push(written);
     }
 
     /// Writes one file of the set to disk. `body` writes into a buffer, its errors and those of
@@ -169,7 +186,7 @@ impl Staging<'_> {
         body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<()> {
         let mut draft = self.begin(name.to_owned())?;
-        body(&mut draft.out).map_err(|e| Error::output(&draft.path, told(&e)))?;
+        draft.write(body)?;
         self.keep(draft)
     }
 

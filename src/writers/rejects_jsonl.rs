@@ -22,7 +22,7 @@ impl Output for RejectsJsonl {
         run.inputs.iter().any(|input| !input.rejects.is_empty())
     }
 
-    fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
+    fn write_head(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
         for input in run.inputs {
             let file = lossy(input.path.as_os_str().as_encoded_bytes());
             for reject in &input.rejects {

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use crate::model::judged::{Counts, JudgedSource, JudgedTarget, Rule, StepDown};
 use crate::tickets::{Place, ticket_id};
 use crate::writers::escape::{csv_list, csv_names, csv_text};
-use crate::writers::{Output, Run};
+use crate::writers::{Output, Run, Told};
 
 /// The columns, in their order.
 pub const COLUMNS: [&str; 24] = [
@@ -45,10 +45,20 @@ impl Output for SourcesCsv {
         "sources.csv"
     }
 
-    fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
+    fn write_head(&self, _run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
+        let mut csv = csv::Writer::from_writer(to);
+        csv.write_record(COLUMNS)?;
+        csv.flush()
+    }
+
+    fn write_targets<'a>(
+        &self,
+        run: &Run<'a>,
+        targets: &[Told<'a>],
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
         let mut table = Table { csv: csv::Writer::from_writer(to), cell: String::new() };
-        table.csv.write_record(COLUMNS)?;
-        for target in &run.judgement.targets {
+        for Told { target, .. } in targets {
             let id = ticket_id(&target.asset.key, target.port);
             for source in (run.sources)(target) {
                 table.write_row(&id, target, &source, run)?;

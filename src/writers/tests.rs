@@ -63,8 +63,15 @@ fn all_sources(target: &JudgedTarget) -> Box<dyn Iterator<Item = JudgedSource> +
 
 fn bytes(output: &dyn Output, run: &Run<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    output.write(run, &mut bytes).unwrap();
+    write(output, run, &mut bytes).unwrap();
     bytes
+}
+
+fn write(output: &dyn Output, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
+    let told: Vec<_> =
+        run.judgement.targets.iter().map(|target| run.tell(target).unwrap()).collect();
+    output.write_head(run, to)?;
+    output.write_targets(run, &told, to)
 }
 
 /// The rows of a CSV file as maps from column to cell.
@@ -249,6 +256,25 @@ fn the_set_is_published_with_its_digests() {
 }
 
 #[test]
+fn files_of_many_targets_hold_them_all_in_their_order() {
+    let several = |n: usize| {
+        let mut target = target();
+        target.asset.key = format!("host-{n}");
+        target.verdict = if n.is_multiple_of(3) { Verdict::Quiet } else { target.verdict };
+        target
+    };
+    let temp = tempfile::tempdir().unwrap();
+    let out = OutDir::open(&temp.path().join("out")).unwrap();
+    with_run((0..300).map(several).collect(), |run| {
+        write_outputs(&out, run, &mut |_| Ok(())).unwrap();
+        for output in OUTPUTS.iter().filter(|output| output.is_wanted(run)) {
+            let written = std::fs::read(out.path().join(output.name())).unwrap();
+            assert!(written == bytes(*output, run), "{}", output.name());
+        }
+    });
+}
+
+#[test]
 fn a_signal_before_the_swap_leaves_the_previous_set() {
     let temp = tempfile::tempdir().unwrap();
     let out = OutDir::open(&temp.path().join("out")).unwrap();
@@ -296,11 +322,11 @@ fn every_output_notices_a_full_disk() {
         for output in OUTPUTS {
             let length = bytes(*output, run).len();
             for space in [0, 1, length / 2, length - 1] {
-                let error = output.write(run, &mut Full(space)).unwrap_err();
+                let error = write(*output, run, &mut Full(space)).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{}", output.name());
             }
             let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-            let error = output.write(run, &mut full).unwrap_err();
+            let error = write(*output, run, &mut full).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{}", output.name());
         }
         let error = run_json::write_manifest(run, &[], &[], &mut Full(9)).unwrap_err();

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use crate::model::time::Timestamp;
 use crate::tickets::{Plugin, Ticket};
 use crate::writers::escape::{csv_list, csv_names, csv_prose, csv_text};
-use crate::writers::{Output, Run};
+use crate::writers::{Output, Run, Told};
 
 /// The columns, in their order.
 pub const COLUMNS: [&str; 41] = [
@@ -65,11 +65,21 @@ impl Output for TicketsCsv {
         "tickets.csv"
     }
 
-    fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
+    fn write_head(&self, _run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(to);
         csv.write_record(COLUMNS)?;
-        for target in run.ticket_targets() {
-            csv.write_record(cells(&run.ticket(target)?))?;
+        csv.flush()
+    }
+
+    fn write_targets<'a>(
+        &self,
+        _run: &Run<'a>,
+        targets: &[Told<'a>],
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
+        let mut csv = csv::Writer::from_writer(to);
+        for ticket in targets.iter().filter_map(|told| told.ticket.as_ref()) {
+            csv.write_record(cells(ticket))?;
         }
         csv.flush()
     }

@@ -4,7 +4,7 @@
 //! Text stands as the logs and the scan have it (bytes that are no UTF-8 as `\xNN`); whoever shows
 //! it has to make it safe for where it is shown.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
@@ -13,7 +13,7 @@ use crate::model::judged::{CitedLine, Counts, JudgedSource, JudgedTarget, Rule};
 use crate::model::time::Timestamp;
 use crate::tickets::{Place, Plugin, Ticket};
 use crate::writers::sources_csv::step_down;
-use crate::writers::{Output, Run};
+use crate::writers::{Output, Run, Told};
 
 /// The output.
 pub struct TicketsJsonl;
@@ -23,13 +23,20 @@ impl Output for TicketsJsonl {
         "tickets.jsonl"
     }
 
-    fn write(&self, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
-        for target in run.ticket_targets() {
-            let ticket = run.ticket(target)?;
-            serde_json::to_writer(&mut *to, &shape(&ticket, Sources { target, run: *run }))?;
+    fn write_targets<'a>(
+        &self,
+        run: &Run<'a>,
+        targets: &[Told<'a>],
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
+        // A buffer of a known type: JSON is written in pieces of a few bytes.
+        let mut to = BufWriter::new(to);
+        for Told { target, ticket } in targets {
+            let Some(ticket) = ticket else { continue };
+            serde_json::to_writer(&mut to, &shape(ticket, Sources { target, run: *run }))?;
             to.write_all(b"\n")?;
         }
-        Ok(())
+        to.flush()
     }
 }
 

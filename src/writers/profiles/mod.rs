@@ -20,9 +20,9 @@ use std::fmt::Debug;
 use crate::error::{Error, Result};
 use crate::model::judged::JudgedTarget;
 use crate::tickets::Ticket;
-use crate::writers::Run;
 use crate::writers::outdir::told;
 use crate::writers::publish::{Draft, Hook, Staging, Step};
+use crate::writers::{Run, Told};
 
 /// Every profile, in the order in which their files are written.
 pub static PROFILES: &[&dyn Profile] = &[&csv::Csv];
@@ -119,28 +119,42 @@ impl Files<'_, '_, '_> {
     }
 }
 
-/// Writes the files of the run's profiles into the set and gives what they want told. Each ticket
-/// is made once for all of them.
-pub(super) fn write_exports(
-    run: &Run<'_>,
-    staging: &mut Staging<'_>,
-    before: &mut Hook<'_>,
-) -> Result<Vec<String>> {
-    let mut exports: Vec<_> = run.profiles.profiles.iter().map(|p| p.begin(run)).collect();
-    let mut notes = Vec::new();
-    if exports.is_empty() {
-        return Ok(notes);
+/// The files of a run's profiles while they are written.
+pub(super) struct Exports<'r>(Vec<Box<dyn Export + 'r>>);
+
+impl<'r> Exports<'r> {
+    /// Begins the files of the run's profiles.
+    pub(super) fn begin(run: &Run<'r>) -> Self {
+        Self(run.profiles.profiles.iter().map(|profile| profile.begin(run)).collect())
     }
-    let mut files = Files { staging, before };
-    for target in run.ticket_targets() {
-        let ticket = run.ticket(target);
-        let ticket = ticket.map_err(|e| Error::output(files.staging.path(), told(&e)))?;
-        for export in &mut exports {
-            export.take(&ticket, target, &mut files)?;
+
+    /// Has every profile take the next tickets.
+    pub(super) fn take(
+        &mut self,
+        targets: &[Told<'_>],
+        staging: &mut Staging<'_>,
+        before: &mut Hook<'_>,
+    ) -> Result<()> {
+        let mut files = Files { staging, before };
+        for Told { target, ticket } in targets {
+            for export in &mut self.0 {
+                ticket.as_ref().map_or(Ok(()), |ticket| export.take(ticket, target, &mut files))?;
+            }
         }
+        Ok(())
     }
-    for export in exports {
-        notes.extend(export.finish(&mut files)?);
+
+    /// Ends the files, and gives what the profiles want told.
+    pub(super) fn finish(
+        self,
+        staging: &mut Staging<'_>,
+        before: &mut Hook<'_>,
+    ) -> Result<Vec<String>> {
+        let mut files = Files { staging, before };
+        let mut notes = Vec::new();
+        for export in self.0 {
+            notes.extend(export.finish(&mut files)?);
+        }
+        Ok(notes)
     }
-    Ok(notes)
 }

@@ -20,7 +20,7 @@ type Set = BTreeMap<String, Vec<u8>>;
 fn publish(
     chosen: &Chosen,
     targets: Vec<JudgedTarget>,
-    standing: &dyn Fn(&JudgedTarget) -> Option<Standing>,
+    standing: &(dyn Fn(&JudgedTarget) -> Option<Standing> + Sync),
 ) -> (Set, Vec<String>) {
     let temp = tempfile::tempdir().unwrap();
     let out = OutDir::open(&temp.path().join("out")).unwrap();
