@@ -14,7 +14,7 @@ pub const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400;
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, leap seconds folded into the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
