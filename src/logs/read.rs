@@ -35,6 +35,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use crate::logs::carried::Carried;
 use crate::logs::mail::{Finished, Keep};
 use crate::model::flow::{Action, FlowEvent};
 #[cfg(doc)]
@@ -51,6 +52,12 @@ pub trait Sink: Send {
 
     /// One finished session.
     fn session(&mut self, session: Finished);
+
+    /// One session that the end of the logs cut, as it stands. Where a later run goes on from
+    /// there, it comes again when it is finished.
+    fn cut_session(&mut self, session: Finished) {
+        self.session(session);
+    }
 
     /// Whether reading on is of any use; asked once a round.
     fn wants_more(&self) -> bool {
@@ -104,6 +111,8 @@ pub struct Nightly<'a> {
     pub cursors: &'a [Cursor],
     /// The number of the first content that is new; those of the cursors are lower.
     pub first_number: u32,
+    /// What the logs left open; after reading, what they leave open now.
+    pub carried: Carried,
 }
 
 /// What became of an input of such a run.
@@ -145,7 +154,7 @@ pub fn read_logs(
 ) -> Vec<InputReport> {
     let mut plans = plan::plan(inputs, options, None);
     copies::mark(&mut plans);
-    let read = rounds::read(plans, options, devices, sink, progress);
+    let read = rounds::read(plans, options, None, devices, sink, progress);
     read.into_iter().map(|input| input.report).collect()
 }
 
@@ -155,7 +164,7 @@ pub fn read_logs(
 pub fn read_new(
     inputs: Vec<LogInput>,
     options: &ReadOptions<'_>,
-    nightly: &Nightly<'_>,
+    nightly: &mut Nightly<'_>,
     devices: &mut Devices,
     sink: &mut dyn Sink,
     progress: &(dyn Fn(u64) + Sync),
@@ -164,5 +173,5 @@ pub fn read_new(
     let mut plans = plan::plan(inputs, options, Some(&known));
     copies::mark(&mut plans);
     numbers::assign(&mut plans, &known, nightly.first_number);
-    rounds::read(plans, options, devices, sink, progress)
+    rounds::read(plans, options, Some(&mut nightly.carried), devices, sink, progress)
 }

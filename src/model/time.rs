@@ -70,6 +70,27 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+/// Optional times as whole microseconds, for what has to come back as it was: `#[serde(with)]`.
+pub mod micros {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Timestamp;
+
+    /// Writes the microseconds, or nothing.
+    #[allow(clippy::ref_option, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.0).serialize(to)
+    }
+
+    /// Reads them back.
+    ///
+    /// # Errors
+    /// Anything but a whole number or nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(from)?.map(Timestamp))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
+use crate::logs::carried::Carried;
 use crate::logs::detect::name_of;
 use crate::logs::firewall;
 use crate::logs::join::{Joiner, Told};
@@ -82,6 +83,8 @@ pub(super) struct Consumer<'a> {
     /// For each input, the time from which on its sessions may be told again by a later one.
     again_from: Vec<Timestamp>,
     spare: Arc<Spare>,
+    /// Where what is open at the end goes, if a later run is to go on with it.
+    carried: Option<&'a mut Carried>,
 }
 
 /// Empty batches of facts whose memory is used again: fresh memory costs more than filling it.
@@ -137,20 +140,26 @@ impl<'a> Consumer<'a> {
     pub(super) fn new(
         plans: &[Plan],
         options: &ReadOptions<'_>,
+        mut carried: Option<&'a mut Carried>,
         devices: &'a mut Devices,
         sink: &'a mut dyn Sink,
     ) -> Self {
+        // What this run reads, an input of a later run may tell again.
+        let again_from = if carried.is_some() { Vec::new() } else { again_from(plans) };
+        let Carried { sessions, pairs } =
+            carried.as_deref_mut().map(std::mem::take).unwrap_or_default();
         Self {
+            joiner: Joiner::restored(pairs, devices),
+            assembler: Assembler::restored(options.keep, Limits::default(), sessions),
+            carried,
             devices,
             sink,
             wanted: Wanted::of(&options.selection),
             kept_rejects: options.kept_rejects,
             rejected_bytes: 0,
-            joiner: Joiner::default(),
-            assembler: Assembler::new(options.keep, Limits::default()),
             finished: Vec::new(),
             reports: plans.iter().map(|plan| Progress::of(plan, plans)).collect(),
-            again_from: again_from(plans),
+            again_from,
             spare: Arc::default(),
         }
     }
@@ -181,9 +190,13 @@ impl<'a> Consumer<'a> {
 
     /// Ends the sessions that are still open, and gives the reports.
     pub(super) fn finish(mut self) -> Vec<ReadInput> {
+        if let Some(carried) = self.carried.take() {
+            carried.sessions = self.assembler.carried();
+            carried.pairs = self.joiner.carried(self.devices);
+        }
         self.assembler.finish(&mut self.finished);
         for finished in self.finished.drain(..) {
-            self.sink.session(finished);
+            self.sink.cut_session(finished);
         }
         self.reports.into_iter().map(Progress::finish).collect()
     }

@@ -124,10 +124,13 @@ impl Nights {
         let verdicts = BTreeMap::new();
         let mut options = ReadOptions::new(ports, &verdicts);
         options.block_size = 4 << 10;
-        let nightly = Nightly { cursors: &self.cursors, first_number: self.cursors.len() as u32 };
+        let carried = Carried::default();
+        let first_number = self.cursors.len() as u32;
+        let mut nightly = Nightly { cursors: &self.cursors, first_number, carried };
         let mut sink = Ports::default();
         let mut devices = Devices::default();
-        let read = read_new(inputs.collect(), &options, &nightly, &mut devices, &mut sink, &|_| ());
+        let read =
+            read_new(inputs.collect(), &options, &mut nightly, &mut devices, &mut sink, &|_| ());
         for (port, input, line) in sink.0 {
             if self.seen.insert(port, (input, line)).is_some() {
                 self.twice.insert(port);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use memchr::{memchr, memrchr};
 use rayon::prelude::*;
 
+use crate::logs::carried::Carried;
 use crate::logs::read::block::Range;
 use crate::logs::read::consume::{Consumer, Ended, Scanned, Step};
 use crate::logs::read::jobs::{Context, Gave, Job, JobResult, LEFT, Other, Work, change_since};
@@ -45,11 +46,12 @@ const MOST_WAITING: usize = 48 << 20;
 pub(super) fn read(
     plans: Vec<Plan>,
     options: &ReadOptions<'_>,
+    carried: Option<&mut Carried>,
     devices: &mut Devices,
     sink: &mut dyn Sink,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Vec<ReadInput> {
-    let mut consumer = Consumer::new(&plans, options, devices, sink);
+    let mut consumer = Consumer::new(&plans, options, carried, devices, sink);
     let mut rounds = Rounds::new(plans, options);
     let spare = Arc::clone(consumer.spare());
     let context = Context { verdicts: Verdicts::new(options.verdicts), spare, progress };
