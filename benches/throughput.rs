@@ -19,6 +19,7 @@ use helotriage::model::policy::Policy;
 use helotriage::model::time::Timestamp;
 use helotriage::pipeline::{self, Job, Window};
 use helotriage::scan::read::{ScanOptions, read_scan};
+use helotriage::writers::escape::CsvSafe;
 use helotriage::writers::profiles::Chosen;
 
 /// Bytes that a parser is timed on.
@@ -169,6 +170,7 @@ fn runs(criterion: &mut Criterion) {
         mail: vec![mail],
         out: folder.path().join("out"),
         profiles: Chosen::default(),
+        csv_safe: CsvSafe::default(),
         now: Some(Timestamp::from_seconds(1_796_000_000)),
         window: Window::default(),
         scan_options: ScanOptions::default(),

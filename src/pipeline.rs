@@ -27,6 +27,7 @@ use crate::model::time::Timestamp;
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::tickets::{Author, Setting, Standings};
+use crate::writers::escape::{CsvCells, CsvSafe};
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;
 use crate::writers::publish::{Hook, Written};
@@ -47,6 +48,8 @@ pub struct Job {
     pub out: PathBuf,
     /// Ticket systems whose import files are wanted.
     pub profiles: Chosen,
+    /// What becomes of CSV cells that a spreadsheet would take for formulas.
+    pub csv_safe: CsvSafe,
     /// Replaces every modification time as the reference for missing years.
     pub now: Option<Timestamp>,
     /// Which events count.
@@ -121,6 +124,8 @@ pub struct Published {
     pub account: Account,
     /// The files of the set.
     pub written: Vec<Written>,
+    /// CSV cells that were altered so that no spreadsheet takes them for a formula.
+    pub altered_cells: u64,
     /// Events outside the window, left out.
     pub left_out: u64,
 }
@@ -174,6 +179,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     let standings = Standings::without_state(&judgement.targets);
     let mut account = account(job, &reports, &scans, &refused, left_out);
     let author = Author::new(Setting { policy: &job.policy, inputs: &reports })?;
+    let csv = CsvCells::new(job.csv_safe);
     let run = Run {
         judgement: &judgement,
         author: &author,
@@ -182,10 +188,20 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         inputs: &reports,
         account: &account,
         profiles: &job.profiles,
+        csv: &csv,
     };
     let NewSet { written, notes } = write_outputs(&out, &run, before)?;
     account.warnings.extend(notes);
-    Ok(Published { judgement, standings, account, written, left_out, inputs: reports })
+    let altered_cells = csv.altered();
+    Ok(Published {
+        judgement,
+        standings,
+        account,
+        written,
+        altered_cells,
+        left_out,
+        inputs: reports,
+    })
 }
 
 /// What is wrong with an export of a policy, or of a scan that nothing answered.

@@ -44,6 +44,15 @@ fn written(text: &mut String, published: &Published, out: &Path) {
     let names: Vec<_> = published.written.iter().map(|file| &*file.name).collect();
     let others: Vec<_> = names.into_iter().filter(|name| *name != "tickets.csv").collect();
     line(text, &format!("{count} in {out}/tickets.csv (beside it: {})", others.join(", ")));
+    if published.altered_cells > 0 {
+        let cells = counted(published.altered_cells, "cell");
+        line(
+            text,
+            &format!(
+                "{cells} got an apostrophe in front, since a spreadsheet would take the text for a formula (--csv-safe)"
+            ),
+        );
+    }
     if let Some(first) = published.tickets().next() {
         let id = ticket_id(&first.asset.key, first.port);
         line(text, &format!("Why, with the log lines: helotriage explain {id} --out {out}"));

@@ -27,7 +27,7 @@ budget; 4 nothing published: no usable scan; 5 nothing published: output could n
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Read scans and logs, correlate, and write prioritised tickets.
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Print what the program sees in files: one JSON line per finding, flow or session.
     Inspect(InspectArguments),
     /// Print a ticket's score term by term, and the log lines that it cites.
@@ -76,6 +76,14 @@ pub(super) struct RunArguments {
     /// Write import files for this ticket system too; repeats.
     #[arg(long, value_name = "SYSTEM", value_parser = profile_names())]
     pub(super) profile: Vec<String>,
+    /// A CSV export of the issues that Jira has (all fields), so that `--profile jira` updates them
+    /// and creates none twice; repeats.
+    #[arg(long, value_name = "FILE")]
+    pub(super) jira_export: Vec<PathBuf>,
+    /// Put an apostrophe before CSV text that a spreadsheet would take for a formula; off is for
+    /// importers only. On by default.
+    #[arg(long, value_name = "on|off", hide_possible_values = true)]
+    pub(super) csv_safe: Option<OnOff>,
     /// What logs do not say themselves.
     #[command(flatten)]
     pub(super) inputs: InputArguments,
@@ -165,6 +173,15 @@ pub(super) enum PolicyCommand {
         /// The policy file.
         file: PathBuf,
     },
+}
+
+/// A switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnOff {
+    /// Done.
+    On,
+    /// Left.
+    Off,
 }
 
 /// The lowest priority that makes a run exit with 1.

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::model::judged::Priority;
-use crate::model::policy::{Inputs, Policy};
+use crate::model::policy::{Inputs, Outputs, Policy};
 use crate::pipeline::{self, Job, Published, Window};
 use crate::scan::catalogue::PluginSelection;
 use crate::scan::read::{ScanOptions, Truncated};
+use crate::writers::escape::CsvSafe;
 use crate::writers::profiles::Chosen;
+use crate::writers::profiles::jira_export::read_jira_exports;
 use crate::writers::publish::Step;
 
 use super::account;
-use super::args::{FailOn, RunArguments};
+use super::args::{FailOn, OnOff, RunArguments};
 use super::inputs::{parse_time, policy_with_flags};
 use super::progress::{Progress, Verbosity};
 use super::signals::Signals;
@@ -72,7 +74,8 @@ fn job(arguments: &RunArguments) -> Result<Job> {
     let given = |typed: &[String], written: Vec<String>| {
         if typed.is_empty() { written } else { typed.to_vec() }
     };
-    let profiles = Chosen::named(&given(&arguments.profile, policy.outputs.profiles.clone()));
+    let profiles = profiles(arguments, &policy)?;
+    let csv_safe = csv_safe(arguments, &policy);
     let plugins = PluginSelection::parse(&arguments.plugins).map_err(Error::usage)?;
     let truncated = if arguments.allow_truncated { Truncated::Keep } else { Truncated::Refuse };
     Ok(Job {
@@ -82,12 +85,40 @@ fn job(arguments: &RunArguments) -> Result<Job> {
         out: out_folder(arguments.out.as_deref(), inputs.out)?,
         arguments: told_arguments(arguments, &policy, &profiles),
         profiles,
+        csv_safe,
         now: parse_time("--now", arguments.inputs.now.as_deref())?,
         window: window(arguments)?,
         scan_options: ScanOptions { truncated, plugins, zone: None },
         max_reject: arguments.max_reject,
         policy,
     })
+}
+
+/// The ticket systems to write for, and what Jira has.
+fn profiles(arguments: &RunArguments, policy: &Policy) -> Result<Chosen> {
+    let Outputs { profiles, jira_export, .. } = &policy.outputs;
+    let names = if arguments.profile.is_empty() { profiles } else { &arguments.profile };
+    let exports =
+        if arguments.jira_export.is_empty() { jira_export } else { &arguments.jira_export };
+    let mut chosen = Chosen::named(names);
+    if chosen.profiles.iter().any(|profile| profile.name() == "jira") {
+        if !exports.is_empty() {
+            chosen.jira_issues = Some(read_jira_exports(exports)?);
+        }
+    } else if !arguments.jira_export.is_empty() {
+        return Err(Error::usage(
+            "--jira-export says which issues Jira has; expected --profile jira with it",
+        ));
+    }
+    Ok(chosen)
+}
+
+fn csv_safe(arguments: &RunArguments, policy: &Policy) -> CsvSafe {
+    let typed = arguments.csv_safe.map(|switch| switch == OnOff::On);
+    match typed.or(policy.outputs.csv_safe) {
+        Some(false) => CsvSafe::Off,
+        _ => CsvSafe::On,
+    }
 }
 
 fn window(arguments: &RunArguments) -> Result<Window> {
@@ -121,6 +152,9 @@ fn told_arguments(
     };
     tell("plugins", vec![arguments.plugins.clone()]);
     tell("profile", profiles.profiles.iter().map(|p| p.name().to_owned()).collect());
+    if csv_safe(arguments, policy) == CsvSafe::Off {
+        tell("csv-safe", vec!["off".to_owned()]);
+    }
     tell("since", arguments.since.iter().cloned().collect());
     tell("until", arguments.until.iter().cloned().collect());
     tell("format", arguments.inputs.format.clone());

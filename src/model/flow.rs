@@ -7,9 +7,7 @@ use crate::model::net::Endpoint;
 use crate::model::time::Timestamp;
 
 /// What the firewall did.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// Permitted, at the start of the connection.
     Allow,

@@ -10,5 +10,4 @@ pub mod session;
 pub mod citation;
 pub mod policy;
 pub mod input;
-pub mod reading;
 pub mod judged;

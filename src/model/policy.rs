@@ -58,6 +58,11 @@ pub struct Inputs {
 pub struct Outputs {
     /// Names of ticket systems' profiles.
     pub profiles: Vec<String>,
+    /// Issues that Jira has: CSV exports.
+    pub jira_export: Vec<PathBuf>,
+    /// Whether CSV cells that a spreadsheet would take for formulas are altered; they are where
+    /// nothing is said.
+    pub csv_safe: Option<bool>,
 }
 
 /// What one `[[input]]` block or one flag says of the inputs that it matches.

@@ -41,6 +41,12 @@ fn inputs(text: &mut String, policy: &Policy) {
     if !policy.outputs.profiles.is_empty() {
         line(text, 0, "profiles", &list(&policy.outputs.profiles));
     }
+    for export in &policy.outputs.jira_export {
+        line(text, 0, "jira export", &export.display().to_string());
+    }
+    if policy.outputs.csv_safe == Some(false) {
+        line(text, 0, "csv_safe", "formulas in CSV cells stand as they are");
+    }
     for rule in &policy.input_rules {
         describe_rule(text, rule);
     }

@@ -33,7 +33,7 @@ pub(super) fn policy(root: &Section, path: &Path, known: Known<'_>) -> Result<Po
             .iter()
             .map(|block| input_rule(block, folder, known.formats))
             .collect::<Result<_>>()?,
-        outputs: section_or_default(root, "outputs", |s| outputs(s, known.profiles))?,
+        outputs: section_or_default(root, "outputs", |s| outputs(s, folder, known.profiles))?,
         networks: section_or_default(root, "networks", networks)?,
         assets: assets(&root.blocks("asset")?)?,
         verdicts: section_or_default(root, "verdicts", verdicts)?,
@@ -61,10 +61,14 @@ fn inputs(section: &Section, folder: &Path) -> Result<Inputs> {
     })
 }
 
-fn outputs(section: &Section, profiles: &[&str]) -> Result<Outputs> {
-    section.check_keys(&["profiles"], &[])?;
+fn outputs(section: &Section, folder: &Path, profiles: &[&str]) -> Result<Outputs> {
+    section.check_keys(&["profiles", "jira_export", "csv_safe"], &[])?;
     Ok(Outputs {
         profiles: all(section.texts("profiles")?, |text| values::output_profile(text, profiles))?,
+        jira_export: all(section.texts("jira_export")?, |text| {
+            values::filled(text).map(|path| folder.join(path))
+        })?,
+        csv_safe: section.truth("csv_safe")?.map(|found| found.value),
     })
 }
 

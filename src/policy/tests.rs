@@ -19,6 +19,8 @@ out = "out"
 
 [outputs]
 profiles = ["csv", "jira"]
+jira_export = ["jira.csv", "/srv/jira.csv"]
+csv_safe = false
 
 [[input]]
 path = "firewall/asa*.log"
@@ -76,6 +78,11 @@ fn a_whole_policy_is_read() {
     assert_eq!(policy.inputs.mail, ["/etc/ht/mail/*", "/var/log/mail.log"]);
     assert_eq!(policy.inputs.out.as_deref(), Some(Path::new("/etc/ht/out")));
     assert_eq!(policy.outputs.profiles, ["csv", "jira"]);
+    let exports = ["/etc/ht/jira.csv", "/srv/jira.csv"].map(std::path::PathBuf::from);
+    assert_eq!(
+        (&policy.outputs.jira_export[..], policy.outputs.csv_safe),
+        (&exports[..], Some(false))
+    );
     assert!(policy.networks.trusted.contains("10.20.3.4".parse().unwrap()));
     let mx = policy.asset(&["203.0.113.25".parse().unwrap()], &[]).unwrap();
     assert_eq!((mx.role, mx.critical), (AssetRole::Mx, true));

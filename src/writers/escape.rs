@@ -3,50 +3,96 @@
 //! needs nothing but `serde_json`; HTML is escaped by its template.
 //!
 //! Typed cells (ids, addresses, numbers, times) never come here: what is altered here is told by
-//! one rule that can be undone ([`csv_text`]).
+//! one rule that can be undone ([`CsvCells::text`]).
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::text::{lossy, shown, shown_short};
 
 const LONGEST_NAME: usize = 255;
 
-/// A CSV cell of foreign text on one line: control and bidirectional characters as `\xNN`; where
-/// the first character after blanks and apostrophes could start a formula (`= + - @`, their
-/// full-width, small and mathematical forms), one apostrophe is put in front.
-///
-/// Undone by: where a cell starts with an apostrophe, and what follows all leading blanks and
-/// apostrophes could start a formula, take the first apostrophe away.
-pub fn csv_text(text: &str) -> Cow<'_, str> {
-    guard_formula(shown(text))
+/// Whether cells that a spreadsheet would take for formulas are altered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CsvSafe {
+    /// They are, see [`CsvCells::text`].
+    #[default]
+    On,
+    /// They stand as they are: for importers only, never for a spreadsheet.
+    Off,
 }
 
-/// A CSV cell of several foreign texts, separated by `; `: each as [`csv_text`], a semicolon
-/// inside one as `\x3b`, so that the list can be cut again.
-pub fn csv_list(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let mut cell = String::new();
-    for item in items {
-        if !cell.is_empty() {
-            cell.push_str("; ");
-        }
-        cell.push_str(&csv_text(item.as_ref()).replace(';', "\\x3b"));
+/// Makes the CSV cells of a run from foreign text and prose, and counts those that it altered so
+/// that no spreadsheet takes them for a formula.
+#[derive(Debug, Default)]
+pub struct CsvCells {
+    safe: CsvSafe,
+    altered: AtomicU64,
+}
+
+impl CsvCells {
+    /// Cells of a run.
+    pub fn new(safe: CsvSafe) -> Self {
+        Self { safe, altered: AtomicU64::new(0) }
     }
-    cell
+
+    /// How many cells were altered so far.
+    pub fn altered(&self) -> u64 {
+        self.altered.load(Ordering::Relaxed)
+    }
+
+    /// A cell of foreign text on one line: control and bidirectional characters as `\xNN`; where
+    /// the first character after blanks and apostrophes could start a formula (`= + - @`, their
+    /// full-width, small and mathematical forms), one apostrophe is put in front.
+    ///
+    /// Undone by: where a cell starts with an apostrophe, and what follows all leading blanks and
+    /// apostrophes could start a formula, take the first apostrophe away.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.counted(guard_formula(shown(text), self.safe))
+    }
+
+    /// A cell of several foreign texts, separated by `; `: each as [`CsvCells::text`], a semicolon
+    /// inside one as `\x3b`, so that the list can be cut again.
+    pub fn list(&self, items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+        let mut cell = String::new();
+        let mut any = false;
+        for item in items {
+            if !cell.is_empty() {
+                cell.push_str("; ");
+            }
+            let (text, altered) = guard_formula(shown(item.as_ref()), self.safe);
+            any |= altered;
+            cell.push_str(&text.replace(';', "\\x3b"));
+        }
+        self.counted((cell, any))
+    }
+
+    /// A cell of names that clients gave: as [`CsvCells::list`], each cut to 255 characters, the
+    /// longest that a domain name or a mailbox can be. JSON has them whole.
+    pub fn names(&self, names: &[Box<str>]) -> String {
+        self.list(names.iter().map(|name| shown_short(name, LONGEST_NAME)))
+    }
+
+    /// A cell of our own prose of several lines: line ends stay, all else as [`CsvCells::text`].
+    pub fn prose<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.counted(guard_formula(lines(text), self.safe))
+    }
+
+    fn counted<T>(&self, (cell, altered): (T, bool)) -> T {
+        if altered {
+            self.altered.fetch_add(1, Ordering::Relaxed);
+        }
+        cell
+    }
 }
 
-/// A CSV cell of names that clients gave: as [`csv_list`], each cut to 255 characters, the longest
-/// that a domain name or a mailbox can be. JSON has them whole.
-pub fn csv_names(names: &[Box<str>]) -> String {
-    csv_list(names.iter().map(|name| shown_short(name, LONGEST_NAME)))
-}
-
-/// A CSV cell of our own prose of several lines: line ends stay, all else as [`csv_text`].
-pub fn csv_prose(text: &str) -> Cow<'_, str> {
+/// Text of several lines: line ends stay, all else that acts as `\xNN`.
+pub fn lines(text: &str) -> Cow<'_, str> {
     if !text.contains('\n') {
-        return csv_text(text);
+        return shown(text);
     }
     let lines: Vec<_> = text.split('\n').map(shown).collect();
-    guard_formula(Cow::Owned(lines.join("\n")))
+    Cow::Owned(lines.join("\n"))
 }
 
 /// Text for a terminal, on one line.
@@ -59,12 +105,18 @@ pub fn terminal_bytes(bytes: &[u8]) -> String {
     shown(&lossy(bytes)).into_owned()
 }
 
-fn guard_formula(text: Cow<'_, str>) -> Cow<'_, str> {
+/// The cell, and whether it was altered.
+fn guard_formula(text: Cow<'_, str>, safe: CsvSafe) -> (Cow<'_, str>, bool) {
     let first = text.chars().find(|c| !c.is_whitespace() && *c != '\'');
-    if first.is_some_and(starts_formula) { Cow::Owned(format!("'{text}")) } else { text }
+    if safe == CsvSafe::On && first.is_some_and(starts_formula) {
+        (Cow::Owned(format!("'{text}")), true)
+    } else {
+        (text, false)
+    }
 }
 
-fn starts_formula(c: char) -> bool {
+/// Whether a cell that starts with this character may be taken for a formula.
+pub(super) fn starts_formula(c: char) -> bool {
     matches!(
         c,
         '=' | '+'
@@ -88,6 +140,10 @@ mod tests {
 
     use super::*;
 
+    fn csv_text(text: &str) -> String {
+        CsvCells::default().text(text).into_owned()
+    }
+
     #[test]
     fn formulas_are_neutralised_and_nothing_else_is_touched() {
         let cases = [
@@ -107,16 +163,31 @@ mod tests {
 
     #[test]
     fn lists_can_be_cut_again() {
-        assert_eq!(csv_list(["a", "b;c", "=d"]), "a; b\\x3bc; '=d");
-        assert_eq!(csv_list([""; 0]), "");
+        let cells = CsvCells::default();
+        assert_eq!(cells.list(["a", "b;c", "=d"]), "a; b\\x3bc; '=d");
+        assert_eq!(cells.list([""; 0]), "");
         let long = "a".repeat(2000).into_boxed_str();
-        assert_eq!(csv_names(&[long, "@b".into()]), format!("{}...; '@b", "a".repeat(255)));
+        assert_eq!(cells.names(&[long, "@b".into()]), format!("{}...; '@b", "a".repeat(255)));
     }
 
     #[test]
     fn prose_keeps_its_lines() {
-        assert_eq!(csv_prose("one\n- two\x1b"), "one\n- two\\x1b");
-        assert_eq!(csv_prose("- one\ntwo"), "'- one\ntwo");
+        let cells = CsvCells::default();
+        assert_eq!(cells.prose("one\n- two\x1b"), "one\n- two\\x1b");
+        assert_eq!(cells.prose("- one\ntwo"), "'- one\ntwo");
+    }
+
+    #[test]
+    fn altered_cells_are_counted_and_alteration_can_be_switched_off() {
+        let (on, off) = (CsvCells::new(CsvSafe::On), CsvCells::new(CsvSafe::Off));
+        for cells in [&on, &off] {
+            cells.text("=1");
+            cells.text("a=1");
+            cells.list(["=1", "@2"]);
+            cells.prose("-1\n=2");
+        }
+        assert_eq!((on.altered(), off.altered()), (3, 0));
+        assert_eq!(off.text("=1\x1b"), "=1\\x1b");
     }
 
     /// The documented way back.
@@ -134,7 +205,7 @@ mod tests {
             let cell = csv_text(&text);
             let first = cell.trim_start().chars().next();
             prop_assert!(!first.is_some_and(|c| starts_formula(c) || c.is_control()));
-            prop_assert_eq!(undone(&cell), shown(&text));
+            prop_assert_eq!(undone(&cell), &*shown(&text));
         }
 
         #[test]

@@ -29,6 +29,7 @@ use crate::model::input::InputReport;
 use crate::model::judged::{JudgedSource, JudgedTarget, Judgement};
 use crate::model::time::Timestamp;
 use crate::tickets::{Author, Standing, Ticket};
+use crate::writers::escape::CsvCells;
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;
 use crate::writers::publish::{Hook, MANIFEST, Staging, Step, Written};
@@ -102,6 +103,8 @@ pub struct Run<'a> {
     pub account: &'a Account,
     /// Ticket systems whose import files are wanted.
     pub profiles: &'a Chosen,
+    /// Makes the CSV cells.
+    pub csv: &'a CsvCells,
 }
 
 /// What run.json tells of the run besides inputs and judgement. No clock and nothing that depends

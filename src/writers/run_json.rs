@@ -52,7 +52,14 @@ struct Manifest<'a> {
     quiet: Vec<QuietShape<'a>>,
     unmatched_servers: Vec<UnmatchedShape<'a>>,
     warnings: Vec<&'a str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    altered_cells: u64,
     outputs: BTreeMap<&'a str, OutputShape<'a>>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written], notes: &'m [String]) -> Manifest<'m> {
@@ -94,6 +101,7 @@ fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written], notes: &'m [String]) -
             .chain(notes)
             .map(String::as_str)
             .collect(),
+        altered_cells: run.csv.altered(),
         outputs: written.iter().map(output).collect(),
     }
 }

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 
 use crate::model::judged::{Counts, JudgedSource, JudgedTarget, Rule, StepDown};
 use crate::tickets::{Place, ticket_id};
-use crate::writers::escape::{csv_list, csv_names, csv_text};
 use crate::writers::{Output, Run, Told};
 
 /// The columns, in their order.
@@ -84,7 +83,7 @@ impl Table<'_> {
         run: &Run<'_>,
     ) -> io::Result<()> {
         self.text(id)?;
-        self.text(&csv_text(&target.asset.key))?;
+        self.text(&run.csv.text(&target.asset.key))?;
         self.optional(target.asset.ip)?;
         self.typed(target.port)?;
         self.typed(source.ip)?;
@@ -94,10 +93,10 @@ impl Table<'_> {
         self.optional(source.first_seen)?;
         self.optional(source.last_seen)?;
         self.counts(&source.counts)?;
-        self.text(&csv_names(&source.helo_names))?;
-        self.text(&csv_names(&source.sasl_usernames))?;
+        self.text(&run.csv.names(&source.helo_names))?;
+        self.text(&run.csv.names(&source.sasl_usernames))?;
         let places = source.citations.iter().filter_map(|line| Place::of(line.at, run.inputs));
-        self.text(&csv_list(places.map(|place| place.to_string())))?;
+        self.text(&run.csv.list(places.map(|place| place.to_string())))?;
         Ok(self.csv.write_record(None::<&[u8]>)?)
     }
 

@@ -53,6 +53,7 @@ fn with_inputs<T>(
         inputs,
         account: &account,
         profiles: &Chosen::default(),
+        csv: &CsvCells::default(),
     })
 }
 

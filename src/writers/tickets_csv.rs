@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::model::time::Timestamp;
 use crate::tickets::{Plugin, Ticket};
-use crate::writers::escape::{csv_list, csv_names, csv_prose, csv_text};
+use crate::writers::escape::CsvCells;
 use crate::writers::{Output, Run, Told};
 
 /// The columns, in their order.
@@ -73,20 +73,20 @@ impl Output for TicketsCsv {
 
     fn write_targets<'a>(
         &self,
-        _run: &Run<'a>,
+        run: &Run<'a>,
         targets: &[Told<'a>],
         to: &mut dyn Write,
     ) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(to);
         for ticket in targets.iter().filter_map(|told| told.ticket.as_ref()) {
-            csv.write_record(cells(ticket))?;
+            csv.write_record(cells(ticket, run.csv))?;
         }
         csv.flush()
     }
 }
 
 /// One ticket's cells, in the order of [`COLUMNS`].
-pub(super) fn cells(ticket: &Ticket) -> [String; 41] {
+pub(super) fn cells(ticket: &Ticket, csv: &CsvCells) -> [String; 41] {
     let texts = &ticket.texts;
     [
         ticket.ticket_id.clone(),
@@ -98,14 +98,14 @@ pub(super) fn cells(ticket: &Ticket) -> [String; 41] {
         time(ticket.due_date),
         time(ticket.first_seen),
         time(ticket.last_seen),
-        csv_text(&ticket.asset).into_owned(),
+        csv.text(&ticket.asset).into_owned(),
         ticket.ip.map_or_else(String::new, |ip| ip.to_string()),
-        csv_text(ticket.fqdn.as_deref().unwrap_or_default()).into_owned(),
+        csv.text(ticket.fqdn.as_deref().unwrap_or_default()).into_owned(),
         ticket.port.to_string(),
         Ticket::PROTOCOL.to_owned(),
         ticket.role.word().to_owned(),
-        csv_text(ticket.owner.as_deref().unwrap_or_default()).into_owned(),
-        detected_by(&ticket.detected_by),
+        csv.text(ticket.owner.as_deref().unwrap_or_default()).into_owned(),
+        detected_by(&ticket.detected_by, csv),
         ticket.scan_helo.word().to_owned(),
         ticket.severity.to_string(),
         time(ticket.scan_time),
@@ -121,15 +121,15 @@ pub(super) fn cells(ticket: &Ticket) -> [String; 41] {
         ticket.fw_permitted.to_string(),
         ticket.fw_denied.to_string(),
         addresses(&ticket.top_sources),
-        csv_names(&ticket.helo_names),
-        csv_list(ticket.evidence.iter().map(ToString::to_string)),
+        csv.names(&ticket.helo_names),
+        csv.list(ticket.evidence.iter().map(ToString::to_string)),
         ticket.rule.word().to_owned(),
-        csv_text(&ticket.reasons.join(" | ")).into_owned(),
-        csv_text(&texts.summary).into_owned(),
-        csv_prose(&texts.description).into_owned(),
-        csv_prose(&texts.remediation).into_owned(),
-        csv_prose(&texts.verification).into_owned(),
-        csv_prose(&texts.rollback).into_owned(),
+        csv.text(&ticket.reasons.join(" | ")).into_owned(),
+        csv.text(&texts.summary).into_owned(),
+        csv.prose(&texts.description).into_owned(),
+        csv.prose(&texts.remediation).into_owned(),
+        csv.prose(&texts.verification).into_owned(),
+        csv.prose(&texts.rollback).into_owned(),
     ]
 }
 
@@ -142,6 +142,6 @@ fn addresses(ips: &[IpAddr]) -> String {
     ips.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn detected_by(plugins: &[Plugin]) -> String {
-    csv_list(plugins.iter().map(|plugin| format!("{} {}", plugin.id, plugin.name)))
+fn detected_by(plugins: &[Plugin], csv: &CsvCells) -> String {
+    csv.list(plugins.iter().map(|plugin| format!("{} {}", plugin.id, plugin.name)))
 }

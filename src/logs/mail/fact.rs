@@ -139,9 +139,7 @@ pub enum Fact<T> {
 }
 
 /// What became of HELO. Of several proofs the greatest counts.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {
     /// Not sent.
     NotSent,
@@ -165,9 +163,7 @@ pub enum Weight {
 }
 
 /// Whether something worked.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Success {
     /// It failed.
     Failed,
@@ -176,9 +172,7 @@ pub enum Success {
 }
 
 /// How a session ended.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
     /// The line does not tell.
     Untold,

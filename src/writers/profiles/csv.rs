@@ -31,12 +31,13 @@ impl Profile for Csv {
         &FILES
     }
 
-    fn begin<'r>(&self, _run: &Run<'r>) -> Box<dyn Export + 'r> {
+    fn begin<'r>(&self, run: &Run<'r>) -> Box<dyn Export + 'r> {
+        let csv = run.csv;
         Box::new(ByChange::new(
             FILES,
             &COLUMNS,
             Limits::NONE,
-            Box::new(|ticket| cells(ticket).to_vec()),
+            Box::new(|ticket| cells(ticket, csv).to_vec()),
         ))
     }
 }

@@ -6,11 +6,19 @@
 //! its old files and the hostile-name test follow from the list; a README row is checked by a test.
 //!
 //! What all tables share (quoting, numbered files) is in `sheet`, files by what a run did to a ticket
-//! in `by_change`.
+//! in `by_change`, lengths and dates in `texts`.
 
 mod by_change;
 mod csv;
+mod defectdojo;
+mod gitlab;
+mod jira;
+pub mod jira_export;
+mod redmine;
+mod servicenow;
+mod servicenow_vr;
 mod sheet;
+mod texts;
 
 #[cfg(test)]
 mod tests;
@@ -21,15 +29,24 @@ use crate::error::{Error, Result};
 use crate::model::judged::JudgedTarget;
 use crate::tickets::Ticket;
 use crate::writers::outdir::told;
+use crate::writers::profiles::jira_export::JiraIssues;
 use crate::writers::publish::{Draft, Hook, Staging, Step};
 use crate::writers::{Run, Told};
 
 /// Every profile, in the order in which their files are written.
-pub static PROFILES: &[&dyn Profile] = &[&csv::Csv];
+pub static PROFILES: &[&dyn Profile] = &[
+    &jira::Jira,
+    &servicenow::ServiceNow,
+    &servicenow_vr::ServiceNowVr,
+    &defectdojo::DefectDojo,
+    &gitlab::GitLab,
+    &redmine::Redmine,
+    &csv::Csv,
+];
 
 /// The files that one ticket system's import takes.
 pub trait Profile: Debug + Sync {
-    /// The value of `--profile`, and the name of its file here.
+    /// The value of `--profile`; its file here has the same name, with `_` for `-`.
     fn name(&self) -> &'static str;
 
     /// Which system reads the files, in a few words.
@@ -57,6 +74,8 @@ pub trait Export {
 pub struct Chosen {
     /// Which, in the order of [`PROFILES`], none twice.
     pub profiles: Vec<&'static dyn Profile>,
+    /// The issues that Jira has, if an export of it was given.
+    pub jira_issues: Option<JiraIssues>,
 }
 
 impl Chosen {
@@ -64,7 +83,7 @@ impl Chosen {
     /// checks them against [`names`]).
     pub fn named(wanted: &[String]) -> Self {
         let asked = |profile: &&&dyn Profile| wanted.iter().any(|name| name == profile.name());
-        Self { profiles: PROFILES.iter().filter(asked).copied().collect() }
+        Self { profiles: PROFILES.iter().filter(asked).copied().collect(), jira_issues: None }
     }
 }
 

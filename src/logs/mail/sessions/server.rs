@@ -4,13 +4,10 @@
 //! One that left messages in the queue is held until they have left it, so that a delivery hours
 //! later still raises it; what is said of messages is `messages`'s.
 
-mod carried;
-
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use ahash::AHashMap;
-use serde::{Deserialize, Serialize};
 
 use crate::logs::mail::FORMATS;
 use crate::logs::mail::batch::BatchFact;
@@ -19,9 +16,7 @@ use crate::logs::mail::sessions::messages::Message;
 use crate::logs::mail::sessions::open::{At, Open};
 use crate::logs::mail::sessions::seen::Seen;
 use crate::logs::mail::sessions::{Finished, Limits};
-use crate::model::time::{Timestamp, micros};
-
-pub(super) use carried::CarriedServer;
+use crate::model::time::Timestamp;
 
 /// Log time between two looks for lost sessions.
 const SWEEP_SECONDS: i64 = 600;
@@ -59,14 +54,14 @@ pub(super) struct Slot {
 }
 
 /// How far a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// No session.
     Free,
     /// Lines may come.
     Talking,
     /// Given to another process, which has not spoken yet.
-    HandedOver(#[serde(with = "micros")] Option<Timestamp>),
+    HandedOver(Option<Timestamp>),
     /// Given another key, under which nothing has been said yet.
     Renamed,
     /// Ended; held for its messages.
