@@ -125,19 +125,27 @@ impl LogTime {
         let [a, b, c, b' ', d1, d2, b' ', h1, h2, b':', m1, m2, b':', s1, s2] = *text else {
             return None;
         };
-        let two = |tens: u8, ones: u8| {
-            (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens & 15) * 10 + (ones & 15))
-        };
         let civil = Civil {
             year: None,
             month: month_number(&[a, b, c])?,
-            day: two(if d1 == b' ' { b'0' } else { d1 }, d2)?,
-            hour: two(h1, h2)?,
-            minute: two(m1, m2)?,
-            second: two(s1, s2)?,
+            day: two_digits(if d1 == b' ' { b'0' } else { d1 }, d2)?,
+            hour: two_digits(h1, h2)?,
+            minute: two_digits(m1, m2)?,
+            second: two_digits(s1, s2)?,
             micros: 0,
             offset: None,
         };
+        civil.is_valid().then_some(Self::Civil(civil))
+    }
+
+    /// Reads the same with the year that Cisco puts after the day, `Nov 02 2026 10:00:00`.
+    pub fn parse_rfc3164_year_columns(text: &[u8; 20]) -> Option<Self> {
+        let [a, b, c, b' ', d1, d2, b' ', y1, y2, y3, y4, time @ ..] = *text else { return None };
+        let [t1, t2, t3, t4, t5, t6, t7, t8, t9] = time;
+        let rest = [a, b, c, b' ', d1, d2, t1, t2, t3, t4, t5, t6, t7, t8, t9];
+        let Self::Civil(civil) = Self::parse_rfc3164_columns(&rest)? else { return None };
+        let year = i32::from(two_digits(y1, y2)?) * 100 + i32::from(two_digits(y3, y4)?);
+        let civil = Civil { year: Some(year), ..civil };
         civil.is_valid().then_some(Self::Civil(civil))
     }
 
@@ -375,6 +383,11 @@ pub fn month_number(name: &[u8]) -> Option<u8> {
     Some(number)
 }
 
+/// The number of two digits.
+fn two_digits(tens: u8, ones: u8) -> Option<u8> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens & 15) * 10 + (ones & 15))
+}
+
 /// Microseconds of a decimal fraction's digits.
 fn parse_fraction(digits: &[u8]) -> Option<u32> {
     let digits = digits.get(..6).unwrap_or(digits);
@@ -428,6 +441,17 @@ impl<'a> Cursor<'a> {
 
     /// `YYYY-MM-DD` or `YYYY/MM/DD`.
     fn iso_date(&mut self) -> Option<(i32, u8, u8)> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        // Where it stands in columns, which is nearly always, it is read from there.
+        if let Some(&[y1, y2, y3, y4, dash @ (b'-' | b'/'), m1, m2, other, d1, d2]) =
+            rest.first_chunk()
+            && dash == other
+            && let (Some(century), Some(year)) = (two_digits(y1, y2), two_digits(y3, y4))
+            && let (Some(month), Some(day)) = (two_digits(m1, m2), two_digits(d1, d2))
+        {
+            self.at += 10;
+            return Some((i32::from(century) * 100 + i32::from(year), month, day));
+        }
         let year = self.number(4, 4)?;
         let dash = self.one_of(b"-/")?;
         let month = self.number(1, 2)?;
@@ -438,11 +462,7 @@ impl<'a> Cursor<'a> {
 
     /// `HH:MM:SS` and a fraction.
     fn clock_time(&mut self) -> Option<(u8, u8, u8, u32)> {
-        let hour = self.number(1, 2)?;
-        self.one_of(b":")?;
-        let minute = self.number(2, 2)?;
-        self.one_of(b":")?;
-        let second = self.number(2, 2)?;
+        let (hour, minute, second) = self.clock_columns().or_else(|| self.clock_numbers())?;
         let mut micros = 0;
         let before = self.at;
         if self.one_of(b".,").is_some() {
@@ -451,12 +471,26 @@ impl<'a> Cursor<'a> {
                 None => self.at = before,
             }
         }
-        Some((
-            u8::try_from(hour).ok()?,
-            u8::try_from(minute).ok()?,
-            u8::try_from(second).ok()?,
-            micros,
-        ))
+        Some((hour, minute, second, micros))
+    }
+
+    /// `HH:MM:SS` in columns, as nearly all logs have it.
+    fn clock_columns(&mut self) -> Option<(u8, u8, u8)> {
+        let rest = self.text.get(self.at..)?;
+        let &[h1, h2, b':', m1, m2, b':', s1, s2] = rest.first_chunk()? else { return None };
+        let read = (two_digits(h1, h2)?, two_digits(m1, m2)?, two_digits(s1, s2)?);
+        self.at += 8;
+        Some(read)
+    }
+
+    /// The same with an hour of one digit.
+    fn clock_numbers(&mut self) -> Option<(u8, u8, u8)> {
+        let small = |number: u64| u8::try_from(number).ok();
+        let hour = self.number(1, 2).and_then(small)?;
+        self.one_of(b":")?;
+        let minute = self.number(2, 2).and_then(small)?;
+        self.one_of(b":")?;
+        Some((hour, minute, self.number(2, 2).and_then(small)?))
     }
 
     /// A year between day and time; a blank must follow, else it was an hour.

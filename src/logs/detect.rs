@@ -106,17 +106,25 @@ impl FormatSet {
 
     /// The firewall formats in it, in the order of recognition.
     pub fn firewall(self) -> impl Iterator<Item = (u8, &'static dyn FirewallFormat)> {
-        (0u8..).zip(firewall::FORMATS).filter_map(move |(index, format)| {
-            self.contains(FormatId::Firewall(index)).then_some((index, *format))
-        })
+        let format = |index: u8| Some((index, *firewall::FORMATS.get(usize::from(index))?));
+        bits(self.firewall).filter_map(format)
     }
 
     /// The mail formats in it, in the order of recognition.
     pub fn mail(self) -> impl Iterator<Item = (u8, &'static dyn MailFormat)> {
-        (0u8..).zip(mail::FORMATS).filter_map(move |(index, format)| {
-            self.contains(FormatId::Mail(index)).then_some((index, *format))
-        })
+        let format = |index: u8| Some((index, *mail::FORMATS.get(usize::from(index))?));
+        bits(self.mail).filter_map(format)
     }
+}
+
+/// The numbers of the bits that are set, ascending: lines ask for a set's formats, and most sets
+/// hold one.
+fn bits(mut set: u64) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let lowest = set.trailing_zeros();
+        set &= set.wrapping_sub(1);
+        (lowest < u64::BITS).then_some(lowest as u8)
+    })
 }
 
 /// Every format, firewalls first, in the order of recognition.

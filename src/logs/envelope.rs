@@ -34,10 +34,11 @@ pub fn open(raw: &[u8]) -> Line<'_> {
 
 /// `Nov  2 10:00:00 mx1 postfix/smtpd[12]: ...`, the head of most lines of most logs, which is worth
 /// a way of its own: fixed columns for the time, then a host and a tag that cannot be mistaken for
-/// anything else. Whatever is the least unusual is left to the general way.
+/// anything else. Cisco's `Nov 02 2026 10:00:00 fw1 : %ASA-6-302013: ...` is read too. Whatever is
+/// the least unusual is left to the general way.
 fn open_usual(raw: &[u8]) -> Option<Line<'_>> {
-    let time = LogTime::parse_rfc3164_columns(raw.first_chunk()?)?;
-    let rest = raw.get(15..)?.strip_prefix(b" ")?;
+    let (time, rest) = usual_time(raw)?;
+    let rest = rest.strip_prefix(b" ")?;
     // A lower-case letter: no year, no zone, no second time.
     rest.first().filter(|b| b.is_ascii_lowercase())?;
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"._-".contains(b);
@@ -47,8 +48,18 @@ fn open_usual(raw: &[u8]) -> Option<Line<'_>> {
     if host.len() > 255 || host.contains(&b'.') && skip_priority_word(rest).is_some() {
         return None;
     }
+    let after = after.strip_prefix(b": ").unwrap_or(after);
     let (tag, pid, body) = tag_at_start(after)?;
     Some(Line { raw, body, time: Some(time), host: Some(host), tag: Some(tag), pid })
+}
+
+/// The time in its fixed columns, with or without a year, and what follows.
+fn usual_time(raw: &[u8]) -> Option<(LogTime, &[u8])> {
+    if let Some(time) = LogTime::parse_rfc3164_columns(raw.first_chunk()?) {
+        return Some((time, raw.get(15..)?));
+    }
+    let time = LogTime::parse_rfc3164_year_columns(raw.first_chunk()?)?;
+    Some((time, raw.get(20..)?))
 }
 
 /// Opens one head at the start of `text`.
@@ -171,6 +182,9 @@ fn parse_head_time(text: &[u8]) -> Option<(LogTime, usize)> {
 /// Some senders write `CEST` or `UTC` after the time; the name is not used.
 fn skip_zone_name(text: &[u8]) -> &[u8] {
     let Some(rest) = text.strip_prefix(b" ") else { return text };
+    if !rest.first().is_some_and(u8::is_ascii_uppercase) {
+        return text;
+    }
     for zone in [b"UTC".as_slice(), b"GMT", b"CEST", b"CET", b"EST", b"EDT", b"PST", b"PDT"] {
         match rest.strip_prefix(zone) {
             Some(after) if matches!(after.first(), Some(b' ' | b':')) => return after,

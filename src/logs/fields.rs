@@ -3,8 +3,53 @@
 //! Only what several formats share; a format's own grammar lives in its file.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use memchr::memmem;
+
+/// A mark that nearly every line is searched for: its searcher is built once, which takes longer
+/// than searching a line does.
+///
+/// ```text
+/// static PROTO: Mark = Mark::new(|| Finder::new(b" PROTO="));
+/// ```
+pub type Mark = LazyLock<memmem::Finder<'static>>;
+
+/// A byte in every byte of a word.
+const fn repeated(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The first place of a byte that is expected within a few bytes: eight are compared at once, in
+/// place. `memchr` is faster only where it is further.
+#[inline]
+pub fn find_near(text: &[u8], byte: u8) -> Option<usize> {
+    let (chunks, rest) = text.as_chunks::<8>();
+    let mut at = 0;
+    for chunk in chunks {
+        // A byte is zero where it is equal; the lowest one that borrows is the first of them.
+        let apart = u64::from_le_bytes(*chunk) ^ repeated(byte);
+        let zeros = apart.wrapping_sub(repeated(0x01)) & !apart & repeated(0x80);
+        if zeros != 0 {
+            return Some(at + (zeros.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    rest.iter().position(|&b| b == byte).map(|found| at + found)
+}
+
+/// The words between single blanks; two blanks side by side have an empty word between them.
+#[inline]
+pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let split = find_near(text, b' ').and_then(|at| text.split_at_checked(at));
+        let (word, after) = split.unwrap_or((text, b""));
+        rest = after.get(1..);
+        Some(word)
+    })
+}
 
 /// Whether two texts are equal. Empty ones are told by their length: comparing them by a call reads
 /// from the address that stands for nothing, which processors with masked loads do very slowly.
@@ -12,15 +57,44 @@ pub fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && (left.is_empty() || left == right)
 }
 
+/// The first place of a short mark. Looks for its rarest byte: building a searcher for two bytes at
+/// a time, as `memmem::find` does, takes longer than a line is worth.
+pub fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
+    let (mut rarest, mut byte, mut least) = (0, 0, u8::MAX);
+    for (at, &candidate) in mark.iter().enumerate() {
+        if frequency(candidate) < least {
+            (rarest, byte, least) = (at, candidate, frequency(candidate));
+        }
+    }
+    if mark.is_empty() {
+        return Some(0);
+    }
+    memchr::memchr_iter(byte, text).find_map(|at| {
+        let start = at.checked_sub(rarest)?;
+        text.get(start..)?.starts_with(mark).then_some(start)
+    })
+}
+
+/// How often a byte stands in log lines, roughly: digits, blanks and some letters are everywhere,
+/// capitals are rarer, other marks are rare.
+fn frequency(byte: u8) -> u8 {
+    match byte {
+        b' ' | b'0'..=b'9' | b'.' | b'e' | b'i' | b'n' | b'o' | b's' | b't' => 3,
+        b'a'..=b'z' | b'=' | b':' | b',' | b'/' | b'"' | b'-' => 2,
+        b'A'..=b'Z' => 1,
+        _ => 0,
+    }
+}
+
 /// What stands after the first occurrence of `mark`.
 pub fn after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
-    let at = memmem::find(text, mark)?;
+    let at = find(text, mark)?;
     text.get(at.checked_add(mark.len())?..)
 }
 
 /// What stands before the first occurrence of `mark`.
 pub fn before<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
-    text.get(..memmem::find(text, mark)?)
+    text.get(..find(text, mark)?)
 }
 
 /// What stands between the first `open` and the next `close` after it.
@@ -72,23 +146,39 @@ pub fn pairs<'a>(
     text: &'a [u8],
     separators: &'static [u8],
 ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    // A table: the separators are asked for at every byte.
+    let mut separates = [false; 256];
+    for &separator in separators {
+        if let Some(entry) = separates.get_mut(usize::from(separator)) {
+            *entry = true;
+        }
+    }
+    let is_separator = move |byte: u8| separates.get(usize::from(byte)) == Some(&true);
     let mut rest = text;
     std::iter::from_fn(move || {
         loop {
-            let start = rest.iter().position(|b| !separators.contains(b))?;
+            let start = rest.iter().position(|&b| !is_separator(b))?;
             rest = rest.get(start..)?;
             let (word, in_quotes) = match rest.strip_prefix(b"\"") {
                 Some(inner) => (inner, true),
                 None => (rest, false),
             };
-            let end = word.iter().position(|&b| b == b'=' || separators.contains(&b));
+            let end = word.iter().position(|&b| b == b'=' || is_separator(b));
             let end = end.unwrap_or(word.len());
             let (key, tail) = word.split_at_checked(end)?;
             let Some(tail) = tail.strip_prefix(b"=") else {
                 rest = tail;
                 continue;
             };
-            let value = if in_quotes { until_any(tail, b"\"") } else { unquote(tail, separators) };
+            let bare = || {
+                let end = tail.iter().position(|&b| is_separator(b));
+                tail.get(..end.unwrap_or(tail.len())).unwrap_or(tail)
+            };
+            let value = if in_quotes {
+                until_any(tail, b"\"")
+            } else {
+                unquoted(tail).unwrap_or_else(bare)
+            };
             let quotes = if tail.starts_with(b"\"") { 2 } else { 0 };
             rest = tail.get(value.len().saturating_add(quotes)..).unwrap_or_default();
             return Some((key, value));
@@ -125,16 +215,26 @@ impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Pairs<'a> {
 
 /// A value at the start of the text: quoted, or up to the next separator.
 fn unquote<'a>(text: &'a [u8], separators: &[u8]) -> &'a [u8] {
-    let Some(inner) = text.strip_prefix(b"\"") else {
-        return until_any(text, separators);
-    };
-    let mut escaped = false;
-    let end = inner.iter().position(|&b| {
-        let closes = b == b'"' && !escaped;
-        escaped = b == b'\\' && !escaped;
-        closes
-    });
-    inner.get(..end.unwrap_or(inner.len())).unwrap_or(inner)
+    unquoted(text).unwrap_or_else(|| until_any(text, separators))
+}
+
+/// The value between quotes at the start of the text; `\"` inside is kept.
+fn unquoted(text: &[u8]) -> Option<&[u8]> {
+    let inner = text.strip_prefix(b"\"")?;
+    let mut from = 0;
+    loop {
+        // Up to the next quote; an odd number of backslashes before it makes it part of the value.
+        let Some(found) = find_near(inner.get(from..).unwrap_or_default(), b'"') else {
+            return Some(inner);
+        };
+        let quote = from + found;
+        let value = inner.get(..quote).unwrap_or(inner);
+        let escapes = value.iter().rev().take_while(|&&b| b == b'\\').count();
+        if escapes % 2 == 0 {
+            return Some(value);
+        }
+        from = quote + 1;
+    }
 }
 
 /// A stranger's bytes as text: what is no UTF-8 becomes `\xNN`, byte by byte.
@@ -164,8 +264,9 @@ pub fn columns(row: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 
 fn split_column(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     let Some(inner) = text.strip_prefix(b"\"") else {
-        return match split_once(text, separator) {
-            Some((column, remainder)) => (column, Some(remainder)),
+        let split = find_near(text, separator).and_then(|at| text.split_at_checked(at));
+        return match split {
+            Some((column, remainder)) => (column, remainder.get(1..)),
             None => (text, None),
         };
     };
@@ -191,6 +292,23 @@ fn split_column(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn near_bytes_are_found_where_they_stand(text in prop::collection::vec(0u8..4, 0..40)) {
+            let text: Vec<u8> = text.into_iter().map(|b| b"\x80 \xffa"[usize::from(b)]).collect();
+            for mark in [&b" "[..], b"a", b"a ", b" a ", b"a\xff\x80 "] {
+                prop_assert_eq!(find(&text, mark), memmem::find(&text, mark));
+            }
+            for byte in [b' ', 0x80, 0xff, 0x7f] {
+                let expected = text.iter().position(|&b| b == byte);
+                prop_assert_eq!(find_near(&text, byte), expected);
+            }
+            let split: Vec<&[u8]> = text.split(|&b| b == b' ').collect();
+            prop_assert_eq!(words(&text).collect::<Vec<_>>(), split);
+        }
+    }
 
     #[test]
     fn values_stand_at_the_start_of_a_word() {

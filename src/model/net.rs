@@ -37,25 +37,38 @@ pub fn parse_ip(text: &[u8]) -> Option<IpAddr> {
     Some(IpAddr::V6(v6).to_canonical())
 }
 
-/// The hot half of [`parse_ip`]: four decimal numbers, without allocation.
+/// The hot half of [`parse_ip`]: four decimal numbers in one pass, without allocation.
 fn parse_ipv4(text: &[u8]) -> Option<Ipv4Addr> {
     if text.len() < 7 || text.len() > 15 {
         return None;
     }
-    let mut octets = [0u8; 4];
-    let mut parts = text.split(|&b| b == b'.');
-    for octet in &mut octets {
-        *octet = parse_octet(parts.next()?)?;
+    let (mut address, mut dots) = (0u32, 0u8);
+    let (mut octet, mut digits) = (0u32, 0u8);
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit < 10 {
+            octet = octet.wrapping_mul(10).wrapping_add(u32::from(digit));
+            digits = digits.wrapping_add(1);
+        } else if byte == b'.' && is_octet(octet, digits) {
+            address = address << 8 | octet;
+            dots = dots.wrapping_add(1);
+            (octet, digits) = (0, 0);
+        } else {
+            return None;
+        }
     }
-    parts.next().is_none().then(|| Ipv4Addr::from(octets))
+    let whole = dots == 3 && is_octet(octet, digits);
+    whole.then(|| Ipv4Addr::from(address << 8 | octet))
 }
 
-fn parse_octet(digits: &[u8]) -> Option<u8> {
-    if digits.len() > 3 || (digits.len() > 1 && digits.first() == Some(&b'0')) {
-        return None;
+/// Whether a number of so many digits is one: no leading zero (`010` would be octal elsewhere).
+fn is_octet(value: u32, digits: u8) -> bool {
+    match digits {
+        1 => true,
+        2 => value >= 10,
+        3 => (100..=255).contains(&value),
+        _ => false,
     }
-    let value = parse_decimal(digits)?;
-    u8::try_from(value).ok()
 }
 
 /// Reads a TCP port: decimal digits only, 0 to 65535.
@@ -148,6 +161,14 @@ mod tests {
             ("192.0.2.256", None),
             ("192.0.2", None),
             ("192.0.2.1.5", None),
+            ("192.0.2.", None),
+            ("192..2.1", None),
+            (".192.0.2", None),
+            ("192.0.2.00", None),
+            ("192.0.2.1a", None),
+            ("1.2.3.1000", None),
+            ("255.255.255.255", Some("255.255.255.255")),
+            ("0.0.0.0", Some("0.0.0.0")),
             ("mx1", None),
             ("", None),
         ];

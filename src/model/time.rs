@@ -48,19 +48,28 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC, whole seconds: `2026-11-02T10:00:00Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match DateTime::from_timestamp(self.seconds(), 0) {
-            Some(t) => write!(
-                f,
-                "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-                t.year(),
-                t.month(),
-                t.day(),
-                t.hour(),
-                t.minute(),
-                t.second()
-            ),
-            None => write!(f, "@{}", self.seconds()),
+        let time = DateTime::from_timestamp(self.seconds(), 0);
+        let Some(t) = time.filter(|t| (0..10_000).contains(&t.year())) else {
+            return write!(f, "@{}", self.seconds());
+        };
+        // Digit by digit: outputs hold millions of times.
+        let mut text = *b"0000-00-00T00:00:00Z";
+        let fields = [
+            (0, 2, t.year().unsigned_abs() / 100),
+            (2, 4, t.year().unsigned_abs() % 100),
+            (5, 7, t.month()),
+            (8, 10, t.day()),
+            (11, 13, t.hour()),
+            (14, 16, t.minute()),
+            (17, 19, t.second()),
+        ];
+        for (from, to, number) in fields {
+            if let Some([tens, ones]) = text.get_mut(from..to) {
+                *tens = b'0' + (number / 10 % 10) as u8;
+                *ones = b'0' + (number % 10) as u8;
+            }
         }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -9,7 +9,7 @@
 //! cluster stubs (302022), messages without ports, and what inspection engines add (338xxx,
 //! 419xxx, 434xxx, 507003) to a connection that is told elsewhere.
 
-use crate::logs::fields::{after, before, split_once};
+use crate::logs::fields::{Mark, after, before, find, find_near};
 use crate::logs::firewall::ends::{
     Parsed, conclude, names_of_port, read_host, read_port, unwrap_repetition,
 };
@@ -17,10 +17,13 @@ use crate::logs::firewall::{FirewallFormat, FlowRecord, HostText, Join, JoinRule
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::model::flow::{Action, Answer, Packet};
 use crate::model::net::{Endpoint, parse_decimal, parse_ip, parse_port};
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 /// Cisco ASA and its relatives.
 pub(super) struct Format;
+
+static CONNECTION: Mark = Mark::new(|| Finder::new(b" TCP connection "));
+static SOURCE: Mark = Mark::new(|| Finder::new(b" src "));
 
 /// Seconds within which an access list's permission and the connection that it let through are
 /// told (106100, then 302013).
@@ -62,6 +65,22 @@ impl FirewallFormat for Format {
         let Some(message) = Message::find(line) else { return Outcome::Ignored };
         conclude(parse_message(line, &message), out)
     }
+
+    fn parse_own<'a>(
+        &self,
+        line: &Line<'a>,
+        _columns: &Columns,
+        out: &mut Vec<FlowRecord<'a>>,
+    ) -> Option<Outcome> {
+        let message = Message::find(line).filter(|message| !message.is_connection_event())?;
+        Some(conclude(parse_message(line, &message), out))
+    }
+}
+
+/// Splits at the first occurrence of a byte that is near.
+fn split_once(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let (head, tail) = text.split_at_checked(find_near(text, byte)?)?;
+    Some((head, tail.get(1..)?))
 }
 
 /// A message of the family: `%ASA-6-302013: text`.
@@ -81,7 +100,7 @@ impl<'a> Message<'a> {
     /// it, so that a stranger's text in another program's line is not taken for a message.
     pub(super) fn find(line: &Line<'a>) -> Option<Self> {
         let text = line.from_tag();
-        let at = memmem::find(text, b"%")?;
+        let at = memchr::memchr(b'%', text)?;
         let (head, rest) = text.split_at_checked(at)?;
         if head.len() > 80 || head.iter().any(|b| matches!(b, b'=' | b'"' | b'(' | b'{')) {
             return None;
@@ -194,7 +213,8 @@ fn read_ends<'a>(
     word: &[u8],
 ) -> Result<(End<'a>, End<'a>, &'a [u8]), Reject> {
     let (first, rest) = End::read(text, styles.0, "source")?;
-    let rest = after(rest, word).ok_or(Reject::new("destination", "a second end"))?;
+    let at_once = rest.strip_prefix(word).or_else(|| after(rest, word));
+    let rest = at_once.ok_or(Reject::new("destination", "a second end"))?;
     let (second, rest) = End::read(rest, styles.1, "destination")?;
     Ok((first, second, rest))
 }
@@ -213,7 +233,7 @@ fn record_of<'a>(
 /// `Built {inbound|outbound} [Probe] TCP connection N for A (mapped) to B (mapped)`. Outbound
 /// connections print the server first.
 fn parse_built<'a>(line: &Line<'a>, text: &'a [u8]) -> Parsed<'a> {
-    let outbound = memmem::find(text, b"outbound").is_some_and(|at| at < 12);
+    let outbound = find(text.get(..20).unwrap_or(text), b"outbound").is_some();
     let (id, ends) = read_connection(text)?;
     let (first, second, _) = read_ends(ends, INTERFACES, b" to ")?;
     let (client, server) = if outbound { (second, first) } else { (first, second) };
@@ -244,8 +264,8 @@ fn answer_of(tail: &[u8]) -> Answer {
 
 /// The connection's number and what follows ` for `.
 fn read_connection(text: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
-    let rest = after(text, b" TCP connection ");
-    let rest = rest.ok_or(Reject::new("connection", "TCP connection and its number"))?;
+    let mark = CONNECTION.find(text).and_then(|at| text.get(at.checked_add(16)?..));
+    let rest = mark.ok_or(Reject::new("connection", "TCP connection and its number"))?;
     let (id, rest) = split_once(rest, b' ').unwrap_or((rest, b""));
     let ends = rest.strip_prefix(b"for ").ok_or(Reject::new("connection", "for and two ends"))?;
     Ok((id, ends))
@@ -310,11 +330,13 @@ fn hits(text: &[u8]) -> u32 {
 /// `Deny tcp src if:A/port dst if:B/port by access-group "NAME"`, `Deny inbound (No xlate) tcp
 /// src ..`: one line a packet.
 fn parse_deny<'a>(line: &Line<'a>, text: &'a [u8]) -> Parsed<'a> {
-    let Some(protocol) = before(text, b" src ") else { return Ok(None) };
+    let Some((protocol, ends)) = SOURCE.find(text).and_then(|at| text.split_at_checked(at)) else {
+        return Ok(None);
+    };
     if !protocol.ends_with(b" tcp") && !protocol.ends_with(b" 6") {
         return Ok(None);
     }
-    let ends = after(text, b" src ").unwrap_or_default();
+    let ends = ends.get(5..).unwrap_or_default();
     let (client, server, _) = read_ends(ends, INTERFACES, b" dst ")?;
     Ok(Some(record_of(line, Action::Deny, &client, &server)))
 }

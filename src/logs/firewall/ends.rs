@@ -4,10 +4,15 @@
 
 use std::net::IpAddr;
 
-use crate::logs::fields::{after, before};
+use memchr::memmem::Finder;
+
+use crate::logs::fields::{Mark, after, before};
 use crate::logs::firewall::{FlowRecord, HostText};
 use crate::logs::line::{Outcome, Reject};
 use crate::model::net::{Endpoint, parse_decimal, parse_ip, parse_port};
+
+/// What rsyslog writes before a message that was repeated.
+pub(super) static REPEATED: Mark = Mark::new(|| Finder::new(b"message repeated "));
 
 /// Ports that the Cisco ASA and tcpdump print as words: those of mail, and the firewall's own.
 const SERVICES: [(&[u8], u16); 24] = [
@@ -109,7 +114,8 @@ pub(super) fn names_of_port(port: u16) -> impl Iterator<Item = &'static [u8]> {
 
 /// rsyslog's `message repeated 3 times: [ ... ]`: the original message and how often.
 pub(super) fn unwrap_repetition(text: &[u8]) -> (&[u8], u32) {
-    let repeated = after(text, b"message repeated ").and_then(|rest| {
+    let at = REPEATED.find(text).and_then(|at| at.checked_add(17));
+    let repeated = at.and_then(|at| text.get(at..)).and_then(|rest| {
         let digits = before(rest, b" times: [")?;
         let count = u32::try_from(parse_decimal(digits)?).ok()?;
         let inner = after(rest, b" times: [")?;

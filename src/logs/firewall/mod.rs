@@ -17,6 +17,7 @@ mod filterlog;
 mod fortigate;
 mod gcp_vpc;
 mod juniper_srx;
+mod key;
 mod leef;
 mod mikrotik;
 mod netfilter;
@@ -33,7 +34,7 @@ mod zeek_conn;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use crate::logs::clock::{Clock, LogTime};
@@ -113,6 +114,17 @@ pub trait FirewallFormat: Sync {
         columns: &Columns,
         out: &mut Vec<FlowRecord<'a>>,
     ) -> Outcome;
+
+    /// Reads one line if the format recognises it. A format whose recognition is the beginning of
+    /// reading does both at once.
+    fn parse_own<'a>(
+        &self,
+        line: &Line<'a>,
+        columns: &Columns,
+        out: &mut Vec<FlowRecord<'a>>,
+    ) -> Option<Outcome> {
+        self.recognises(line).then(|| self.parse(line, columns, out))
+    }
 }
 
 /// What a format's records can show.
@@ -254,7 +266,7 @@ pub struct Join {
 impl Join {
     /// A join by these facts. The hash is the same on every machine and in every run.
     pub fn new(rule: JoinRule, facts: impl Hash) -> Self {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = key::KeyHasher::default();
         facts.hash(&mut hasher);
         Self { key: hasher.finish(), rule }
     }

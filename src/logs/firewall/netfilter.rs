@@ -10,16 +10,24 @@
 //! fragments without ports, sysklogd's `last message repeated` (it names no packet).
 
 use crate::logs::clock::LogTime;
-use crate::logs::fields::{after, before};
-use crate::logs::firewall::ends::{Parsed, conclude, end, unwrap_repetition};
+use crate::logs::fields::{Mark, before, words};
+use crate::logs::firewall::ends::{Parsed, REPEATED, conclude, end, unwrap_repetition};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome};
 use crate::model::flow::{Action, Packet};
 use crate::model::net::parse_decimal;
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 /// Linux netfilter.
 pub(super) struct Format;
+
+static IN: Mark = Mark::new(|| Finder::new(b"IN="));
+static OUT: Mark = Mark::new(|| Finder::new(b"OUT="));
+static SRC: Mark = Mark::new(|| Finder::new(b"SRC="));
+static DST: Mark = Mark::new(|| Finder::new(b" DST="));
+static PROTO: Mark = Mark::new(|| Finder::new(b" PROTO="));
+static DESCRIBED: Mark = Mark::new(|| Finder::new(b"DESCR=\""));
+static KERNEL: Mark = Mark::new(|| Finder::new(b"kernel:"));
 
 impl FirewallFormat for Format {
     fn name(&self) -> &'static str {
@@ -39,9 +47,11 @@ impl FirewallFormat for Format {
     }
 
     fn recognises(&self, line: &Line<'_>) -> bool {
-        let Some(rest) = after(line.raw, b"SRC=") else { return false };
-        let Some(rest) = after(rest, b" DST=") else { return false };
-        memmem::find(rest, b" PROTO=").is_some() && is_kernel_tag(line)
+        let in_order = [&SRC, &DST, &PROTO].into_iter().try_fold(line.raw, |text, mark| {
+            let at = mark.find(text)?;
+            text.get(at..)
+        });
+        in_order.is_some() && is_kernel_tag(line)
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
@@ -64,7 +74,8 @@ fn is_kernel_tag(line: &Line<'_>) -> bool {
     const LOGGERS: [&[u8]; 6] = [b"kern", b"log", b"fw", b"ipt", b"wall", b"netfilter"];
     match (line.tag, line.pid) {
         (Some(tag), Some(_)) => {
-            LOGGERS.iter().any(|word| memmem::find(tag, word).is_some()) && !tag.contains(&b'/')
+            let holds = |word: &&[u8]| tag.windows(word.len()).any(|part| part == *word);
+            LOGGERS.iter().any(holds) && !tag.contains(&b'/')
         }
         _ => true,
     }
@@ -72,8 +83,13 @@ fn is_kernel_tag(line: &Line<'_>) -> bool {
 
 fn parse_packet<'a>(line: &Line<'a>) -> Parsed<'a> {
     let text = if line.pid.is_some() { line.body } else { line.from_tag() };
-    let (text, count) = unwrap_repetition(text);
-    let (head, packet) = split_prefix(text);
+    let (mut head, mut packet) = split_prefix(text);
+    let mut count = 1;
+    if REPEATED.find(head).is_some() {
+        let (message, times) = unwrap_repetition(text);
+        (head, packet) = split_prefix(message);
+        count = times;
+    }
     let packet = PacketWords::read(packet);
     if !matches!(packet.protocol, b"TCP" | b"tcp" | b"6") || packet.part == Part::Piece {
         return Ok(None);
@@ -105,28 +121,30 @@ fn twin_of(prefix: &[u8], packet: &PacketWords<'_>) -> Option<Join> {
 /// Splits at the first `IN=` or `OUT=` (Proxmox writes no `IN=` for outgoing packets), where the
 /// kernel's own text begins. A UniFi description between prefix and packet is skipped.
 fn split_prefix(text: &[u8]) -> (&[u8], &[u8]) {
-    let described = before(text, b"DESCR=\"").and_then(|prefix| {
-        let rest = text.get(prefix.len().checked_add(7)?..)?;
-        // The text is the administrator's and may hold quotes: its end is the last one before IN=.
-        let end = memmem::find(rest, b"\" IN=").or_else(|| memmem::find(rest, b"\" OUT="))?;
-        Some((prefix, rest.get(end..)?))
+    // Each mark counts only before the one that was found so far.
+    let start = [&IN, &OUT, &SRC].into_iter().fold(text.len(), |start, mark| {
+        mark.find(text.get(..start).unwrap_or_default()).unwrap_or(start)
     });
-    if let Some(parts) = described {
-        return parts;
-    }
-    let start = [b"IN=".as_slice(), b"OUT=", b"SRC="]
-        .iter()
-        .filter_map(|key| memmem::find(text, key))
-        .min()
-        .unwrap_or(0);
-    text.split_at_checked(start).unwrap_or((b"", text))
+    let found = text.split_at_checked(start).filter(|(_, packet)| !packet.is_empty());
+    let (head, packet) = found.unwrap_or((b"", text));
+    let described = DESCRIBED.find(head).and_then(|at| split_described(text, at));
+    described.unwrap_or((head, packet))
+}
+
+/// `PREFIX DESCR="TEXT" IN=`: the text is the administrator's and may hold quotes: its end is the
+/// last one before `IN=`.
+fn split_described(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
+    let rest = text.get(at.checked_add(7)?..)?;
+    let ends = |mark: &[u8]| rest.windows(mark.len()).position(|part| part == mark);
+    let end = ends(b"\" IN=").or_else(|| ends(b"\" OUT="))?;
+    Some((text.get(..at)?, rest.get(end..)?))
 }
 
 /// Cuts what stands before the prefix: `kernel:`, uptime in brackets, a time in brackets
 /// (`dmesg -T`), a priority, Proxmox's `101 1 tap101i0-IN 20/Jun/2022:13:12:46 +0200`.
 fn split_own_head(head: &[u8]) -> (Option<LogTime>, &[u8]) {
     let mut time = None;
-    let mut rest = match memmem::rfind(head, b"kernel:") {
+    let mut rest = match KERNEL.find_iter(head).last() {
         Some(at) => head.get(at.saturating_add(7)..).unwrap_or_default(),
         None => head,
     };
@@ -143,7 +161,7 @@ fn split_own_head(head: &[u8]) -> (Option<LogTime>, &[u8]) {
 
 /// UniFi names the host twice: a bare word before the bracket of the rule.
 fn skip_second_host(prefix: &[u8]) -> &[u8] {
-    let Some(at) = memmem::find(prefix, b" [") else { return prefix };
+    let Some(at) = prefix.windows(2).position(|pair| pair == b" [") else { return prefix };
     let (word, rest) = prefix.split_at_checked(at).unwrap_or((prefix, b""));
     let is_rule = rest.ends_with(b"]") && rest.contains(&b'-');
     if is_rule && !word.contains(&b' ') { rest.trim_ascii_start() } else { prefix }
@@ -152,6 +170,7 @@ fn skip_second_host(prefix: &[u8]) -> &[u8] {
 /// `VMID LOGLEVEL CHAIN DATE:TIME ZONE` and what follows.
 fn proxmox_head(text: &[u8]) -> Option<(LogTime, &[u8])> {
     let mut rest = text;
+    text.first().filter(|digit| digit.is_ascii_digit())?;
     for _ in 0..3 {
         let blank = memchr::memchr(b' ', rest)?;
         rest = rest.get(blank..)?.trim_ascii_start();
@@ -293,33 +312,38 @@ struct PacketWords<'a> {
 }
 
 impl<'a> PacketWords<'a> {
+    /// One pass over the words, each told by its first four bytes: a line has some twenty words,
+    /// and this is most of what reading it costs.
     fn read(text: &'a [u8]) -> Self {
         let mut packet = Self::default();
-        for word in text.split(|&b| b == b' ') {
-            // What follows is the packet that an ICMP error quotes.
-            if word.starts_with(b"[SRC=") {
-                break;
-            }
-            match memchr::memchr(b'=', word).and_then(|at| word.split_at_checked(at)) {
-                Some((key, value)) => packet.set(key, value.get(1..).unwrap_or_default()),
-                None => packet.note(word),
+        // Interfaces and the long hardware address stand before it.
+        let start = SRC.find(text).unwrap_or(0);
+        for word in words(text.get(start..).unwrap_or_default()) {
+            match word.split_first_chunk::<4>() {
+                // What follows is the packet that an ICMP error quotes.
+                Some((b"[SRC", [b'=', ..])) => break,
+                Some((start, rest)) => packet.take(*start, rest, word),
+                None => packet.take_flag(word),
             }
         }
         packet
     }
 
-    fn set(&mut self, key: &[u8], value: &'a [u8]) {
-        let slot = match key {
-            b"SRC" => &mut self.src,
-            b"DST" => &mut self.dst,
-            b"PROTO" => &mut self.protocol,
-            b"SPT" => &mut self.spt,
-            b"DPT" => &mut self.dpt,
-            b"ID" => &mut self.id,
-            b"WINDOW" | b"RES" => {
+    /// Takes a word of at least four bytes: a key with its value, mostly.
+    fn take(&mut self, start: [u8; 4], rest: &'a [u8], word: &'a [u8]) {
+        let (slot, value) = match (&start, rest) {
+            (b"SRC=", value) => (&mut self.src, value),
+            (b"DST=", value) => (&mut self.dst, value),
+            (b"SPT=", value) => (&mut self.spt, value),
+            (b"DPT=", value) => (&mut self.dpt, value),
+            (b"PROT", [b'O', b'=', value @ ..]) => (&mut self.protocol, value),
+            ([b'I', b'D', b'=', _], _) => (&mut self.id, word.get(3..).unwrap_or_default()),
+            (b"RES=", _) | (b"WIND", [b'O', b'W', b'=', ..]) => {
                 self.flags.0 |= Flags::PRINTED;
                 return;
             }
+            (b"FRAG", [b':', ..]) if self.spt.is_empty() => return self.part = Part::Piece,
+            (b"INCO", b"MPLETE") => return self.part = Part::Piece,
             _ => return,
         };
         if slot.is_empty() {
@@ -327,13 +351,13 @@ impl<'a> PacketWords<'a> {
         }
     }
 
-    fn note(&mut self, word: &[u8]) {
+    fn take_flag(&mut self, word: &[u8]) {
         match word {
-            b"SYN" => self.flags.0 |= Flags::SYN,
-            b"ACK" => self.flags.0 |= Flags::ACK,
-            b"FIN" | b"RST" | b"PSH" | b"URG" => self.flags.0 |= Flags::OTHER,
-            b"INCOMPLETE" => self.part = Part::Piece,
-            _ if word.starts_with(b"FRAG:") && self.spt.is_empty() => self.part = Part::Piece,
+            [b'S', b'Y', b'N'] => self.flags.0 |= Flags::SYN,
+            [b'A', b'C', b'K'] => self.flags.0 |= Flags::ACK,
+            [b'F', b'I', b'N'] | [b'R', b'S', b'T'] | [b'P', b'S', b'H'] | [b'U', b'R', b'G'] => {
+                self.flags.0 |= Flags::OTHER;
+            }
             _ => {}
         }
     }

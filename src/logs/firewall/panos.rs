@@ -113,8 +113,11 @@ fn log_type(body: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     let Some((b"TRAFFIC", rest)) = log_type(line.body) else { return Ok(None) };
-    let row: Vec<&[u8]> = columns(rest, b',').take(column::ALL).collect();
-    let at = |position: usize| row.get(position).copied();
+    let mut row = [None; column::ALL];
+    for (slot, column) in row.iter_mut().zip(columns(rest, b',')) {
+        *slot = Some(column);
+    }
+    let at = |position: usize| row.get(position).copied().flatten();
     let protocol = at(column::PROTOCOL).ok_or(Reject::new("Protocol", "a protocol's name"))?;
     if protocol != b"tcp" {
         return Ok(None);

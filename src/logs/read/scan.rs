@@ -289,44 +289,55 @@ impl<'t> Scan<'t, '_> {
         &mut self,
         line: &Line<'a>,
         flows: &mut Vec<FlowRecord<'a>>,
-        mails: &mut Vec<MailRecord<'a>>,
+        records: &mut Vec<MailRecord<'a>>,
     ) -> End {
-        let route = self.route(line);
+        let recipe = self.recipe;
+        let forced = recipe.routing == Routing::Forced;
+        // The first of the file's formats that recognises the line has it.
+        let mut firewall = recipe.formats.firewall().find_map(|(index, format)| {
+            let columns = self.columns(FormatId::Firewall(index));
+            let outcome = if forced {
+                Some(format.parse(line, columns, flows))
+            } else {
+                format.parse_own(line, columns, flows)
+            };
+            Some((index, format, outcome?))
+        });
+        let mut mails = recipe.formats.mail();
+        let mut mail = mails.find(|(_, format)| forced || format.recognises(line));
+        if !forced && firewall.is_none() && mail.is_none() {
+            (firewall, mail) = self.read_stray(line, flows);
+        }
         let mut end = End::Ignored;
-        if let Some((index, format)) = route.firewall {
-            let outcome = format.parse(line, self.columns(FormatId::Firewall(index)), flows);
+        if let Some((index, format, outcome)) = firewall {
             let kept = self.keep_flows(index, flows);
             end = end.or(outcome, kept, format.name());
             self.looked_at(FormatId::Firewall(index));
         }
-        if let Some((index, format)) = route.mail {
-            let outcome = format.parse(line, self.columns(FormatId::Mail(index)), mails);
-            let kept = self.keep_facts(index, line, mails);
+        if let Some((index, format)) = mail {
+            let outcome = format.parse(line, self.columns(FormatId::Mail(index)), records);
+            let kept = self.keep_facts(index, line, records);
             end = end.or(outcome, kept, format.name());
             self.looked_at(FormatId::Mail(index));
         }
         end
     }
 
-    fn columns(&self, id: FormatId) -> &'t Columns {
-        self.recipe.columns_for(id, self.stretch.columns)
+    /// A line of another product, in a file of which only a sample was surveyed: what the first
+    /// firewall format of all makes of it, and the first mail format that it is left to.
+    fn read_stray<'a>(&self, line: &Line<'a>, flows: &mut Vec<FlowRecord<'a>>) -> Stray {
+        let recognised = Recognised::of(line);
+        let firewall = recognised.firewall.and_then(|index| {
+            let format = *firewall::FORMATS.get(usize::from(index))?;
+            let columns = self.columns(FormatId::Firewall(index));
+            Some((index, format, format.parse(line, columns, flows)))
+        });
+        let mail = recognised.mail;
+        (firewall, mail.and_then(|index| Some((index, *mail::FORMATS.get(usize::from(index))?))))
     }
 
-    /// The formats that read a line: the first of the file's that recognises it, else the first of
-    /// all (a stray line of another product in a file of which only a sample was surveyed).
-    fn route(&self, line: &Line<'_>) -> Route {
-        let recipe = self.recipe;
-        let forced = recipe.routing == Routing::Forced;
-        let mut firewalls = recipe.formats.firewall();
-        let mut mails = recipe.formats.mail();
-        let route = Route {
-            firewall: firewalls.find(|(_, format)| forced || format.recognises(line)),
-            mail: mails.find(|(_, format)| forced || format.recognises(line)),
-        };
-        if forced || route.firewall.is_some() || route.mail.is_some() {
-            return route;
-        }
-        Route::of(Recognised::of(line))
+    fn columns(&self, id: FormatId) -> &'t Columns {
+        self.recipe.columns_for(id, self.stretch.columns)
     }
 
     /// Keeps the flows that concern a wanted port.
@@ -428,24 +439,9 @@ impl<'t> Scan<'t, '_> {
     }
 }
 
-/// The formats that read a line.
-struct Route {
-    firewall: Option<(u8, &'static dyn FirewallFormat)>,
-    mail: Option<(u8, &'static dyn MailFormat)>,
-}
-
-impl Route {
-    fn of(recognised: Recognised) -> Self {
-        Self {
-            firewall: recognised
-                .firewall
-                .and_then(|index| Some((index, *firewall::FORMATS.get(usize::from(index))?))),
-            mail: recognised
-                .mail
-                .and_then(|index| Some((index, *mail::FORMATS.get(usize::from(index))?))),
-        }
-    }
-}
+/// What a firewall format made of a line, and the mail format that is to read it.
+type Stray =
+    (Option<(u8, &'static dyn FirewallFormat, Outcome)>, Option<(u8, &'static dyn MailFormat)>);
 
 /// Whether anything of a line was worth keeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
