@@ -13,7 +13,7 @@
 
 use crate::logs::fields::{Pairs, after, starts_soon};
 use crate::logs::firewall::ends::{Parsed, conclude, end, other_end};
-use crate::logs::firewall::verdict::{Event, action_of, is_tcp, parse_time};
+use crate::logs::firewall::verdict::{Event, action_of, in_zone, is_tcp, parse_time};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::model::flow::Answer;
@@ -57,9 +57,13 @@ impl FirewallFormat for Format {
     }
 }
 
-/// The text after `CEF:`, from the version on.
+/// The text after `CEF:`, from the version on. It is the body behind an RFC 5424 head; behind
+/// others `CEF:` itself, or a word before it, can have been taken for a tag.
 fn message<'a>(line: &Line<'a>) -> Option<&'a [u8]> {
-    let text = line.from_tag();
+    versioned(line.body).or_else(|| versioned(line.from_tag()))
+}
+
+fn versioned(text: &[u8]) -> Option<&[u8]> {
     let text = if starts_soon(text, b"CEF:") { after(text, b"CEF:")? } else { text };
     let text = text.trim_ascii_start();
     let version = text.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -144,7 +148,8 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     let dst = end((dst_ip, "dst"), (fields.get("dpt"), "dpt"))?;
     let mut record = FlowRecord::new(line, action, src, dst);
     let time = fields.any(&["rt", "end", "start", "FTNTFGTeventtime", "UNIFIutcTime"]);
-    record.time = time.and_then(parse_time).or(line.time);
+    let time = time.and_then(parse_time).map(|time| in_zone(time, fields.get("dtz")));
+    record.time = time.or(line.time);
     record.device = fields.any(&["dvchost", "dvc", "deviceExternalId", "UNIFIhost"]).or(line.host);
     let other = |main, ip: &str, port: &str| other_end(main, fields.get(ip), fields.get(port));
     record.nat_src = other(src, "sourceTranslatedAddress", "sourceTranslatedPort");
@@ -179,6 +184,21 @@ mod tests {
         check(
             &Format,
             &[
+                (
+                    &format!(
+                        "<14>1 2026-11-02T10:00:05Z fw1 logforwarder - panwlogs - CEF:0|Palo Alto \
+                         Networks|LF|2.0|TRAFFIC|end|3|dtz=UTC rt=Nov 02 2026 10:00:00 {ends} \
+                         act=allow request=a act=deny"
+                    ),
+                    &format!("{at} close {flow} @fw1"),
+                ),
+                (
+                    &format!(
+                        "<14>1 2026-11-02T10:00:05Z gw CheckPoint 7 - - CEF:0|Check Point|VPN-1 & \
+                         FireWall-1|R81|Log|smtp|5|act=Drop rt=1793613600 {ends}"
+                    ),
+                    &format!("{at} deny {flow} @gw"),
+                ),
                 (
                     &format!(
                         "Nov  2 10:00:00 fw1 CEF: 0|Fortinet|Fortigate|v7.4|00011|traffic:forward \

@@ -6,18 +6,21 @@
 //! "203.0.113.25"; product:"VPN-1 & FireWall-1"; proto:"6"; s_port:"40001"; service:"25"; src:...]
 //! ```
 //!
-//! Shapes: that one, structured data (`[sc4s@2620 action="Accept" ...]`), `|key=value|` (Splunk),
-//! and rows under a header that names the columns. Documents: Log Exporter guide (sk122323),
-//! Logging and Monitoring guide, "Special log fields" (records with one `loguid` are updates of one
-//! log). `xlate*` fields are the translated ends, 0 or 0.0.0.0 where there is none. CEF and LEEF
-//! have their own files. Skipped: products that are no firewall, actions that are no verdict on a
-//! connection (Key Install, Log In), all but TCP, services by name other than SMTP's.
+//! Shapes: that one and the others of `shapes` (structured data, JSON, `key=value|`, `fw log`), and
+//! rows under a header that names the columns. Documents: Log Exporter guide (sk122323), Logging
+//! and Monitoring guide, "Special log fields" (records with one `loguid` are updates of one log),
+//! CLI reference, "fw log". `xlate*` fields are the translated ends, 0 or 0.0.0.0 where there is
+//! none. CEF and LEEF have their own files. Skipped: products that are no firewall, actions that are
+//! no verdict on a connection (Key Install, Log In), all but TCP, services by name other than
+//! SMTP's, exports without a source port.
+
+mod shapes;
 
 use memchr::memmem;
 
 use crate::logs::clock::{LogTime, month_number};
-use crate::logs::fields::{Pairs, columns, split_once, until_any};
-use crate::logs::firewall::ends::{Parsed, address, conclude, other_end, port};
+use crate::logs::fields::{Pairs, between, columns, split_once};
+use crate::logs::firewall::ends::{Parsed, conclude, other_end, port, read_host};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, HostText, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::model::flow::Action;
@@ -28,11 +31,8 @@ pub(super) struct Format;
 /// A connection's log is updated while it lasts.
 const RETOLD_WITHIN_SECONDS: u32 = 3600;
 
-/// Longest name of a field, or of structured data, that is looked for behind a bracket.
-const LONGEST_KEY: usize = 64;
-
 /// Fields by the Log Exporter's names, then the same by the column names of exported files.
-const FIELDS: [(&str, &str); 14] = [
+const FIELDS: [(&str, &str); 15] = [
     ("action", "action"),
     ("src", "source"),
     ("s_port", "source port"),
@@ -40,6 +40,7 @@ const FIELDS: [(&str, &str); 14] = [
     ("service", "service"),
     ("proto", "protocol"),
     ("product", "product"),
+    ("blade", "blade"),
     ("origin", "orig"),
     ("xlatesrc", "xlatesrc"),
     ("xlatesport", "xlatesport"),
@@ -55,7 +56,7 @@ impl FirewallFormat for Format {
     }
 
     fn product(&self) -> &'static str {
-        "Check Point firewall (Log Exporter syslog, structured data, |key=value|, exported rows)"
+        "Check Point firewall (Log Exporter, LEA clients, fw log, exported rows)"
     }
 
     fn words(&self) -> &'static [&'static [u8]] {
@@ -67,33 +68,32 @@ impl FirewallFormat for Format {
     }
 
     fn recognises(&self, line: &Line<'_>) -> bool {
-        let has = |mark: &[u8]| memmem::find(line.raw, mark).is_some();
-        // Other programs may quote such text; here it is the whole message, or the structured data
-        // before an empty one.
-        let whole = line.body.is_empty() || line.body.starts_with(b"[");
-        line.tag == Some(b"CheckPoint")
-            || whole && (has(b"[action:\"") || has(b"__policy_id_tag:") || has(b"@2620 "))
-            || until_any(line.body, b" ").contains(&b'|') && has(b"|product=")
+        shapes::recognises(line)
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
-        let mut needles: Vec<String> = ["service", "xlatedport"]
-            .iter()
-            .flat_map(|key| {
-                [format!("{key}:\"{port}\""), format!("{key}=\"{port}\""), format!("{key}={port}|")]
-            })
-            .collect();
-        needles.extend([format!("\"{port}\" \""), format!(";{port};")]);
+        const MARKS: [&str; 9] = ["=", "=\"", ":", ":\"", ": ", "\":\"", "\": \"", "\":", "\": "];
+        let keys = ["service", "svc", "xlatedport", "xlatedport_svc"];
+        let mut needles: Vec<String> =
+            keys.iter().flat_map(|key| MARKS.map(|mark| format!("{key}{mark}{port}"))).collect();
+        needles.extend(
+            ["\"{port}\" \"", ";{port};", "\"{port}\",", ",{port},", "TCP/{port})"]
+                .map(|row| row.replace("{port}", &port.to_string())),
+        );
         for (name, _) in SERVICES.iter().filter(|(_, number)| *number == port) {
-            needles.extend([format!("\"{name}\" \""), format!(";{name};")]);
+            let marked =
+                ["service: {name};", "svc: {name};", "\"{name}\" \"", ";{name};", ",{name},"];
+            needles.extend(marked.map(|row| row.replace("{name}", name)));
         }
         needles.into_iter().map(String::into_bytes).collect()
     }
 
     fn header(&self, line: &[u8]) -> Option<Columns> {
         let separator = match line.trim_ascii_start() {
+            text @ [b'"', ..] if memmem::find(text, b"\",\"").is_some() => b',',
             [b'"', ..] => b' ',
             text if text.starts_with(b"num;date;time;") => b';',
+            text if text.starts_with(b"Time,") => b',',
             _ => return None,
         };
         let wanted: Vec<&str> =
@@ -109,7 +109,7 @@ impl FirewallFormat for Format {
         columns: &Columns,
         out: &mut Vec<FlowRecord<'a>>,
     ) -> Outcome {
-        let fields = match read_pairs(line) {
+        let fields = match shapes::read_pairs(line) {
             Some(pairs) => pairs,
             None if columns.is_empty() => return Outcome::Ignored,
             None => read_row(line.raw, columns),
@@ -133,61 +133,39 @@ fn read_row<'a>(raw: &'a [u8], header: &Columns) -> Pairs<'a> {
         .collect()
 }
 
-/// The pairs of a line in one of the Log Exporter's shapes.
-fn read_pairs<'a>(line: &Line<'a>) -> Option<Pairs<'a>> {
-    for at in memchr::memchr_iter(b'[', line.raw) {
-        let text = line.raw.get(at.checked_add(1)?..)?;
-        let word = until_any(text.get(..LONGEST_KEY).unwrap_or(text), b":@ ]");
-        match text.get(word.len()..) {
-            Some([b':', b'"', ..]) => return Some(quoted_pairs(text).collect()),
-            Some([b'@', ..]) => return Some(Pairs::read(text, b" ]")),
-            _ => {}
-        }
-    }
-    memmem::find(line.body, b"|product=").map(|_| Pairs::read(line.body, b"|"))
-}
-
-/// Iterates over `key:"value"; key::"value"; ...`, up to what is none.
-fn quoted_pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (key, tail) = split_once(rest.trim_ascii_start(), b':')?;
-        let inner = tail.strip_prefix(b":").unwrap_or(tail).strip_prefix(b"\"")?;
-        let mut escaped = false;
-        let end = inner.iter().position(|&b| {
-            let closes = b == b'"' && !escaped;
-            escaped = b == b'\\' && !escaped;
-            closes
-        })?;
-        let tail = inner.get(end.checked_add(1)?..)?;
-        rest = tail.strip_prefix(b";").unwrap_or(tail);
-        Some((key, inner.get(..end)?))
-    })
-}
-
 fn parse<'a>(line: &Line<'a>, fields: &Pairs<'a>) -> Parsed<'a> {
-    if !fields.get("product").is_none_or(is_firewall) {
+    if !fields.any(&["product", "ProductName", "blade"]).is_none_or(is_firewall) {
         return Ok(None);
     }
-    let Some(action) = fields.any(&["action", "Action"]).and_then(action_of) else {
+    let Some(action) = fields.any(&["Action", "action"]).and_then(action_of) else {
         return Ok(None);
     };
-    match fields.get("proto").ok_or(Reject::new("proto", "an IP protocol number"))? {
+    let service = fields.any(&["service", "svc"]);
+    let service_protocol = service.and_then(|text| between(text, b"(", b"/"));
+    let proto = fields.get("proto").or(service_protocol);
+    match proto.ok_or(Reject::new("proto", "an IP protocol number"))? {
         b"6" | b"tcp" | b"TCP" => {}
         _ => return Ok(None),
     }
-    let Some(service) = service_port(fields.get("service"))? else { return Ok(None) };
-    let dst = (HostText::Ip(address(fields.get("dst"), "dst")?), service);
-    let src =
-        (HostText::Ip(address(fields.get("src"), "src")?), port(fields.get("s_port"), "s_port")?);
+    let Some(service) = service_port(service)? else { return Ok(None) };
+    let dst = (host(fields.get("dst"), "dst")?, service);
+    let src_port = port(fields.any(&["s_port", "sport_svc"]), "s_port")?;
+    let src = (host(fields.get("src"), "src")?, src_port);
     let mut record = FlowRecord::new(line, action, src, dst);
     record.time = own_time(fields).or(line.time);
-    record.device = fields.get("origin").or(line.host);
-    record.nat_src = other_end(src, fields.get("xlatesrc"), fields.get("xlatesport"));
-    record.nat_dst = other_end(dst, fields.get("xlatedst"), fields.get("xlatedport"));
+    record.device = fields.any(&["origin", "orig", "Origin"]).or(line.host);
+    let other = |main, ip: &str, ports: &[&str]| other_end(main, fields.get(ip), fields.any(ports));
+    record.nat_src = other(src, "xlatesrc", &["xlatesport", "xlatesport_svc"]);
+    record.nat_dst = other(dst, "xlatedst", &["xlatedport", "xlatedport_svc"]);
     let rule = JoinRule::Once { within: RETOLD_WITHIN_SECONDS };
     record.join = fields.get("loguid").map(|uid| Join::new(rule, uid));
     Ok(Some(record))
+}
+
+/// An address, the name of an object, or both: `mx1 (203.0.113.25)`.
+fn host<'a>(text: Option<&'a [u8]>, field: &'static str) -> Result<HostText<'a>, Reject> {
+    let text = text.map(|text| between(text, b"(", b")").unwrap_or(text));
+    text.and_then(read_host).ok_or(Reject::new(field, "an address or a name"))
 }
 
 /// `VPN-1 & FireWall-1`, `Firewall`, `VPN & FireWall`.
@@ -206,20 +184,24 @@ pub(super) fn action_of(word: &[u8]) -> Option<Action> {
 /// Exported rows may name a service; only SMTP's names are read.
 const SERVICES: [(&str, u16); 3] = [("smtp", 25), ("smtps", 465), ("submission", 587)];
 
+/// `25`, `smtp`, `smtp (TCP/25)`.
 fn service_port(text: Option<&[u8]>) -> Result<Option<u16>, Reject> {
+    let text = text.map(|text| between(text, b"/", b")").unwrap_or(text));
     let by_name = text.filter(|name| name.first().is_some_and(u8::is_ascii_alphabetic));
     let Some(name) = by_name else { return port(text, "service").map(Some) };
     let known = SERVICES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
     Ok(known.map(|(_, port)| *port))
 }
 
-/// `time` is an epoch, and a clock time beside a `date` in exported rows.
+/// `time` is an epoch, a date and time, or a clock time beside a `date`.
 fn own_time(fields: &Pairs<'_>) -> Option<LogTime> {
-    let time = fields.get("time")?;
-    match fields.get("date") {
-        Some(date) => parse_tracker_time(date, time),
-        None => LogTime::parse_epoch(time).or_else(|| LogTime::parse_iso(time).map(|(t, _)| t)),
+    let time = fields.any(&["time", "HeaderDateHour"])?;
+    if let Some(date) = fields.get("date") {
+        return parse_tracker_time(date, time);
     }
+    LogTime::parse_epoch(time)
+        .or_else(|| LogTime::parse_iso(time).map(|(time, _)| time))
+        .or_else(|| split_once(time.trim_ascii(), b' ').and_then(|(d, t)| parse_tracker_time(d, t)))
 }
 
 /// `2Nov2026` and `10:00:00`.
@@ -271,9 +253,73 @@ mod tests {
     }
 
     #[test]
+    fn other_tools() {
+        let flow = "198.51.100.7:40001 > 203.0.113.25:25";
+        let lea = "action=drop|orig=192.0.2.1|i/f_dir=inbound|product=VPN-1 & FireWall-1|\
+                   __policy_id_tag=product=x[date=1;action=accept]|src=198.51.100.7|s_port=40001|\
+                   dst=203.0.113.25|service=25|proto=tcp";
+        let fw = "inzone: External; service_id: smtp; src: 198.51.100.7; dst: 203.0.113.25; proto: \
+                  tcp; xlatedst: 10.0.0.25; rule: 13; product: VPN-1 & FireWall-1; service: 25; \
+                  s_port: 40001; xlatedport: 2525; product_family: Network;";
+        let r80 = "LogId: 0; OriginSicName: cn=cp_mgmt,o=gw; src: 198.51.100.7; dst: mx1; proto: tcp; \
+                   UP_match_table: TABLE_START; action: 2; ProductName: VPN-1 & FireWall-1; svc: smtp; \
+                   sport_svc: 40001; ProductFamily: Network;";
+        check(
+            &Format,
+            &[
+                (
+                    &format!(
+                        "<165>Nov  2 10:00:05 h fw1-loggrabber[9]: time=2026-11-02 10:00:00|{lea}"
+                    ),
+                    &format!("2026-11-02T10:00:00Z deny {flow} @192.0.2.1"),
+                ),
+                (
+                    &format!("Nov  2 10:00:05 h lea: loc=7|time=2Nov2026 10:00:00|{lea}"),
+                    &format!("2026-11-02T10:00:00Z deny {flow} @192.0.2.1"),
+                ),
+                (
+                    &format!("2Nov2026 10:00:00 accept gw >eth0 {fw}"),
+                    &format!("2026-11-02T10:00:00Z allow {flow} nat_dst=10.0.0.25:2525 @gw"),
+                ),
+                (
+                    &format!("Nov  2 10:00:05 h Checkpoint: 2Nov2026 10:00:00 drop gw >eth0 {fw}"),
+                    &format!("2026-11-02T10:00:00Z deny {flow} nat_dst=10.0.0.25:2525 @gw"),
+                ),
+                (
+                    &format!(" 10:00:00 5 N/A  1  drop   gw < eth1  {r80}"),
+                    "- deny 198.51.100.7:40001 > mx1:25 @gw",
+                ),
+                (
+                    &format!("HeaderDateHour: 2Nov2026 10:00:00; Action: drop; Origin: gw; {r80}"),
+                    "2026-11-02T10:00:00Z deny 198.51.100.7:40001 > mx1:25 @gw",
+                ),
+                (
+                    "<134>1 2026-11-02T10:00:05Z mgmt CheckPoint 7 - [action:Accept; time:1793613600; \
+                     __policy_id_tag:product=x[db_tag={1};date=1;action=drop\\]; dst:203.0.113.25; \
+                     product:VPN-1 & FireWall-1; proto:6; s_port:40001; service:25; src:198.51.100.7]",
+                    &format!("2026-11-02T10:00:00Z allow {flow} @mgmt"),
+                ),
+                (
+                    "<134>Nov  2 10:00:05 mgmt {\"action\":\"Drop\",\"origin\":\"192.0.2.1\",\"time\":\
+                     \"1793613600\",\"dst\":\"203.0.113.25\",\"product\":\"VPN-1 & FireWall-1\",\
+                     \"proto\":\"6\",\"s_port\":\"40001\",\"service\":\"25\",\"src\":\"198.51.100.7\"}",
+                    &format!("2026-11-02T10:00:00Z deny {flow} @192.0.2.1"),
+                ),
+                (
+                    "Nov  2 10:00:00 mx1 postfix/smtpd[7]: x: 2Nov2026 10:00:00 accept gw >eth0 \
+                     product: VPN-1 & FireWall-1; service: 25;",
+                    "not recognised",
+                ),
+            ],
+        );
+    }
+
+    #[test]
     fn rows_under_a_header() {
         let tracker = "\"Number\" \"Date\" \"Time\" \"Origin\" \"Action\" \"Service\" \
                        \"Source Port\" \"Source\" \"Destination\" \"Protocol\" \"Product\"";
+        let console = "\"Time\",\"Blade\",\"Action\",\"Origin\",\"Source\",\"Source Port\",\
+                       \"Destination\",\"Service\"";
         let export = "num;date;time;orig;action;product;src;dst;proto;service;s_port";
         let cases = [
             (
@@ -287,6 +333,18 @@ mod tests {
                 "0;2Nov2026; 9:00:00;gw;accept;VPN-1 & FireWall-1;198.51.100.7;203.0.113.25;tcp;\
                  smtp;40001",
                 "2026-11-02T09:00:00Z allow 198.51.100.7:40001 > 203.0.113.25:25 @gw",
+            ),
+            (
+                console,
+                "\"2026-11-02T10:00:00Z\",\"Firewall\",\"Drop\",\"gw\",\"h1 (198.51.100.7)\",\"40001\",\
+                 \"203.0.113.25\",\"smtp (TCP/25)\"",
+                "2026-11-02T10:00:00Z deny 198.51.100.7:40001 > 203.0.113.25:25 @gw",
+            ),
+            (
+                console,
+                "\"2026-11-02T10:00:00Z\",\"Firewall\",\"Drop\",\"gw\",\"198.51.100.7\",\"1\",\
+                 \"203.0.113.25\",\"domain-udp (UDP/53)\"",
+                "ignored",
             ),
             (export, "0;2Nov2026;9:00:00;gw;accept;x;192.0.2.1;192.0.2.2;tcp;25;1", "ignored"),
         ];

@@ -50,9 +50,7 @@ impl FirewallFormat for Format {
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
-        [format!("\"dest_port\":{port}"), format!("\"dest_port\": {port}")]
-            .map(String::into_bytes)
-            .to_vec()
+        ["", " ", "\"", " \""].map(|gap| format!("\"dest_port\":{gap}{port}").into_bytes()).to_vec()
     }
 
     fn parse<'a>(&self, line: &Line<'a>, _: &Columns, out: &mut Vec<FlowRecord<'a>>) -> Outcome {
@@ -80,9 +78,13 @@ fn entries(raw: &[u8]) -> impl Iterator<Item = Json<'_>> {
 }
 
 fn parse<'a>(line: &Line<'a>, entry: Json<'a>) -> Parsed<'a> {
+    // A push subscription and some collectors put the entry into an object of their own.
+    let inner = entry.members().map(|(_, value)| value).find(|v| v.get("jsonPayload").is_some());
+    let entry = if entry.get("jsonPayload").is_none() { inner.unwrap_or(entry) } else { entry };
     let payload = entry.get("jsonPayload").unwrap_or(entry);
     let connection = payload.get("connection").ok_or(Reject::new("connection", "an object"))?;
-    let field = |key: &str| connection.text_of(key);
+    // Tables hold every number as a floating one: `25.0`.
+    let field = |key: &str| connection.text_of(key).map(|t| t.strip_suffix(b".0").unwrap_or(t));
     if field("protocol") != Some(b"6") {
         return Ok(None);
     }
@@ -146,6 +148,17 @@ mod tests {
             (
                 format!("[{0}, {0}]", entry("\"disposition\":\"DENIED\"")),
                 format!("{denied} | {denied}"),
+            ),
+            (
+                format!("{{\"data\":{},\"x\":1}}", entry("\"disposition\":\"DENIED\"")),
+                denied.clone(),
+            ),
+            (
+                entry("\"disposition\":\"DENIED\"")
+                    .replace(":25,", ":25.0,")
+                    .replace(":6,", ":6.0,")
+                    .replace(":40001}", ":\"40001\"}"),
+                denied.clone(),
             ),
             (entry("\"disposition\":\"x\""), "rejected disposition".to_owned()),
             (entry("\"reporter\":\"SRC\"").replace(":6,", ":17,"), "ignored".to_owned()),

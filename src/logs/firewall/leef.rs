@@ -7,12 +7,13 @@
 //!
 //! "LEEF overview", IBM QRadar DSM guide. Attributes are separated by tabs; version 2 has a column
 //! for another separator (a character, `x5E` or `0x5E`), which may be empty or left out; PAN-OS
-//! separates by `|` in version 1. `*PostNAT` are the translated ends. What was done is the vendor's
-//! word (`verdict`). Skipped: events that are no verdict on a connection, all but TCP.
+//! separates by `|` in version 1; relays spell tabs out. `*PostNAT` and `*PreNAT` are an end after
+//! and before translation. What was done is the vendor's word (`verdict`). Skipped: events that are
+//! no verdict on a connection, all but TCP.
 
 use memchr::memmem;
 
-use crate::logs::fields::{Pairs, split_once};
+use crate::logs::fields::{Pairs, after, before, split_once};
 use crate::logs::firewall::ends::{Parsed, conclude, end, other_end};
 use crate::logs::firewall::verdict::{Event, action_of, is_tcp, parse_time};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Shows};
@@ -44,7 +45,9 @@ impl FirewallFormat for Format {
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
-        ["dstPort=", "dstPostNATPort="].map(|key| format!("{key}{port}").into_bytes()).to_vec()
+        ["dstPort=", "dstPostNATPort=", "dstPreNATPort="]
+            .map(|key| format!("{key}{port}").into_bytes())
+            .to_vec()
     }
 
     fn parse<'a>(&self, line: &Line<'a>, _: &Columns, out: &mut Vec<FlowRecord<'a>>) -> Outcome {
@@ -60,17 +63,43 @@ fn message<'a>(line: &Line<'a>) -> Option<&'a [u8]> {
     (text.starts_with(b"1.0|") || text.starts_with(b"2.0|")).then_some(text)
 }
 
-/// The separator of the attributes and the attributes, from what follows the event's id.
-fn separator<'a>(version: &[u8], rest: &'a [u8]) -> (u8, &'a [u8]) {
+/// The attributes, from what follows the event's id.
+fn attributes<'a>(version: &[u8], rest: &'a [u8]) -> Pairs<'a> {
     let declared = split_once(rest, b'|').filter(|(column, _)| !column.contains(&b'='));
-    match (version, declared) {
-        (b"2.0", Some((column, attributes))) => (declared_separator(column), attributes),
-        _ if rest.contains(&b'\t') => (b'\t', rest),
+    let (separator, text) = match (version, declared) {
+        (b"2.0", Some((column, text))) => (declared_separator(column), text),
+        _ if rest.contains(&b'\t') || spelt_tab(rest).is_some() => (b'\t', rest),
         _ => (b'|', rest),
+    };
+    // Tabs are spelt out by relays that escape control characters.
+    match spelt_tab(text).filter(|_| separator == b'\t' && !text.contains(&b'\t')) {
+        Some(tab) => pairs(split_at(text, tab)),
+        None => pairs(text.split(move |&b| b == separator)),
     }
 }
 
-/// `^`, `x5E`, `0x5E`; a tab where nothing or nothing readable is declared.
+fn pairs<'a>(attributes: impl Iterator<Item = &'a [u8]>) -> Pairs<'a> {
+    attributes
+        .filter_map(|attribute| split_once(attribute, b'='))
+        .map(|(key, value)| (key.trim_ascii(), value.trim_ascii()))
+        .collect()
+}
+
+/// How a text spells tabs: as rsyslog does, or as a backslash and a letter.
+fn spelt_tab(text: &[u8]) -> Option<&'static [u8]> {
+    [b"#011".as_slice(), b"\\t"].into_iter().find(|tab| memmem::find(text, tab).is_some())
+}
+
+fn split_at<'a>(text: &'a [u8], mark: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        rest = after(text, mark);
+        Some(before(text, mark).unwrap_or(text))
+    })
+}
+
+/// `^`, `x5E`, `0x5E`; a tab where nothing or nothing readable (`\t`) is declared.
 fn declared_separator(column: &[u8]) -> u8 {
     if let [one] = column {
         return *one;
@@ -86,17 +115,12 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     let [version, vendor, product, _, id, rest] = std::array::from_fn(|_| columns.next());
     let broken = Reject::new("header", "version, vendor, product, version, event, attributes");
     let (version, rest) = version.zip(rest).ok_or(broken)?;
-    let (separator, attributes) = separator(version, rest);
-    let fields: Pairs<'a> = attributes
-        .split(|&b| b == separator)
-        .filter_map(|attribute| split_once(attribute, b'='))
-        .map(|(key, value)| (key.trim_ascii(), value.trim_ascii()))
-        .collect();
+    let fields = attributes(version, rest);
     let word = fields.any(&["action", "act", "Action"]).or(id);
     let event = Event {
         vendor: vendor.unwrap_or_default(),
         product: product.unwrap_or_default(),
-        id: fields.any(&["Subtype", "subtype"]).or(id).unwrap_or_default(),
+        id: fields.any(&["Subtype", "SubType", "subtype"]).or(id).unwrap_or_default(),
         name: fields.any(&["Type", "type", "cat"]).unwrap_or_default(),
         word,
     };
@@ -110,8 +134,10 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     record.time = fields.get("devTime").and_then(parse_time).or(line.time);
     record.device = fields.any(&["DeviceName", "devname", "devName"]).or(line.host);
     let other = |main, ip: &str, port: &str| other_end(main, fields.get(ip), fields.get(port));
-    record.nat_src = other(src, "srcPostNAT", "srcPostNATPort");
-    record.nat_dst = other(dst, "dstPostNAT", "dstPostNATPort");
+    record.nat_src = other(src, "srcPostNAT", "srcPostNATPort")
+        .or_else(|| other(src, "srcPreNAT", "srcPreNATPort"));
+    record.nat_dst = other(dst, "dstPostNAT", "dstPostNATPort")
+        .or_else(|| other(dst, "dstPreNAT", "dstPreNATPort"));
     if word == Some(b"ip-conn") {
         record.answer = Answer::Never;
     }
@@ -136,6 +162,11 @@ mod tests {
             ("LEEF:2.0|Fortinet|FortiGate|7|13|0x7c|type=traffic^", "|"),
             ("LEEF:2.0|Fortinet|FortiGate|7|13||type=traffic^", "\t"),
             ("LEEF:2.0|Fortinet|FortiGate|7|13|type=traffic^", "\t"),
+            ("LEEF:2.0|Fortinet|FortiGate|7|13|type=traffic^", "|"),
+            ("LEEF:2.0|Fortinet|FortiGate|7|13|\\t|type=traffic^", "\t"),
+            ("LEEF:2.0|Fortinet|FortiGate|7|13|x09|type=traffic^", "#011"),
+            ("LEEF:1.0|Fortinet|FortiGate|7|13|type=traffic^", "#011"),
+            ("LEEF:1.0|Fortinet|FortiGate|7|13|type=traffic^", "\\t"),
         ];
         for (head, separator) in cases {
             let head = match head.strip_suffix("type=traffic^") {
@@ -165,6 +196,11 @@ mod tests {
                 (&pan("end", "TRAFFIC"), &format!("2026-11-02T10:00:00Z close {flow}")),
                 (&pan("start", "TRAFFIC"), &format!("2026-11-02T10:00:00Z allow {flow}")),
                 (&pan("drop", "TRAFFIC"), &format!("2026-11-02T10:00:00Z deny {flow}")),
+                (&pan("end", "traffic"), &format!("2026-11-02T10:00:00Z close {flow}")),
+                (
+                    &pan("end", "TRAFFIC").replace("PostNAT", "PreNAT"),
+                    &format!("2026-11-02T10:00:00Z close {flow}"),
+                ),
                 (&pan("url", "THREAT"), "ignored"),
                 (&pan("end", "TRAFFIC").replace("=tcp", "=udp"), "ignored"),
                 (&pan("end", "TRAFFIC").replace("=25|", "=x|"), "rejected dstPort"),

@@ -9,6 +9,7 @@
 //! packet's where the rule sees it; the pair in parentheses is an end before and after
 //! translation. Skipped: everything but TCP.
 
+use crate::logs::clock::LogTime;
 use crate::logs::fields::{after, before};
 use crate::logs::firewall::ends::{Parsed, conclude, other_end, port};
 use crate::logs::firewall::netfilter::action_of_words;
@@ -98,12 +99,23 @@ fn parse_packet<'a>(line: &Line<'a>, parts: &Parts<'a>) -> Parsed<'a> {
     let (src, dst) = (read_end(src, "source")?, read_end(dst, "destination")?);
     let prefix = parts.prefix();
     let mut record = FlowRecord::new(line, action_of_words(prefix), src, dst);
+    record.time = line.time.or_else(|| own_time(parts.head));
     record.packet = packet_of(flags);
     record.prefix = Some(prefix);
     if let Some(nat) = after(rest, b", NAT ") {
         (record.nat_src, record.nat_dst) = (source_nat(nat, src), destination_nat(nat, dst));
     }
     Ok(Some(record))
+}
+
+/// The time of the unit's own log, `nov/02/2026 10:00:00` or `nov/02 10:00:00`; lines of the same day
+/// have the hour only, which is no time without the day.
+fn own_time(head: &[u8]) -> Option<LogTime> {
+    let mut words = head.split(|&b| b == b' ');
+    let (date, time) = (words.next()?, words.next()?);
+    let mut text = date.split(|&b| b == b'/').collect::<Vec<_>>();
+    text.push(time);
+    LogTime::parse_rfc3164(&text.join(&b' ')).map(|(time, _)| time)
 }
 
 type End<'a> = (HostText<'a>, u16);
@@ -179,6 +191,20 @@ mod tests {
             let flow = "198.51.100.7:40001 > 203.0.113.25:25";
             let expected = format!("2026-11-02T10:00:00Z {action} {flow} syn @gw prefix={shown}");
             assert_eq!(told(&Format, &format!("{HEAD}{prefix}{PACKET}")), expected, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn times_of_the_units_own_log() {
+        let flow = "unknown 198.51.100.7:40001 > 203.0.113.25:25 syn prefix=";
+        let cases = [
+            ("nov/02/2026 10:00:00", "2026-11-02T10:00:00Z"),
+            ("nov/02 10:00:00", "2026-11-02T10:00:00Z"),
+            ("10:00:00", "-"),
+        ];
+        for (time, expected) in cases {
+            let line = format!("{time} firewall,info input: {PACKET}");
+            assert_eq!(told(&Format, &line), format!("{expected} {flow}"), "{time}");
         }
     }
 

@@ -77,7 +77,13 @@ impl<'a> Decision<'a> {
         if head.len() > 120 || head.iter().any(|b| matches!(b, b'=' | b'"' | b'(')) {
             return None;
         }
-        let rest = after(rest, b"(match)")?;
+        // The reason is `match` but for packets that pf drops by itself (`short`, `ip-option`).
+        let rest = rest.strip_prefix(b"rule ")?;
+        let (number, rest) = (before(rest, b"(")?, after(rest, b"(")?);
+        let (reason, rest) = (before(rest, b")")?, after(rest, b")")?);
+        let named = number.len() < 80 && !number.contains(&b' ');
+        let worded = reason.iter().all(|b| b.is_ascii_lowercase() || b"- ".contains(b));
+        (named && worded && !reason.is_empty()).then_some(())?;
         let rest = rest.strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
         let rest = match rest.strip_prefix(b"[") {
             Some(owner) => after(owner, b"] ")?,
@@ -87,7 +93,9 @@ impl<'a> Decision<'a> {
         let mut words = decided.split(|&b| b == b' ');
         let action = words.next()?;
         matches!(words.next(), Some(b"in" | b"out")).then_some(())?;
-        Some(Self { action, packet: after(rest, b":")?.trim_ascii_start() })
+        let packet = after(rest, b":")?.trim_ascii_start();
+        let packet = packet.strip_prefix(b"IP ").or(packet.strip_prefix(b"IP6 ")).unwrap_or(packet);
+        Some(Self { action, packet })
     }
 }
 
@@ -155,6 +163,8 @@ fn packet_of(text: &[u8]) -> Option<Packet> {
         return Some(Packet::Connection);
     }
     let (flags, rest) = split_word(text, b" ")?;
+    // `-v` tells of the checksum first: `S [tcp sum ok] 1:1(0)`.
+    let rest = rest.strip_prefix(b"[").and_then(|sum| after(sum, b"] ")).unwrap_or(rest);
     let are_flags = !flags.is_empty() && flags.iter().all(|b| b"SFPRWEU.".contains(b));
     let numbered = rest.first().is_some_and(u8::is_ascii_digit) || rest.starts_with(b"ack ");
     let acknowledges = memmem::find(rest, b"ack ").is_some();
@@ -181,6 +191,11 @@ mod tests {
                 format!("deny {flow} stray"),
             ),
             (format!("block in on em0: {ends}: tcp 0"), format!("deny {flow}")),
+            (format!("block in on em0: IP {ends}: Flags [S]"), format!("deny {flow} syn")),
+            (
+                format!("pass in on em0: {ends}: S [tcp sum ok] 1:1(0) win 9 (ttl 64, len 60)"),
+                format!("allow {flow} syn"),
+            ),
             (
                 format!(
                     "block in on em0: (tos 0x0, ttl 4, flags [DF], proto TCP (6), length 60) {ends}: Flags [S]"
@@ -241,6 +256,8 @@ mod tests {
                 " @fw1",
             ),
             ("rule 5/0(match): block in on em1: ", "-", ""),
+            ("rule def/(match) block in on em1: ", "-", ""),
+            ("00:00:00.1 rule 5.a.2/8(ip-option): block in on em1: ", "-", ""),
         ];
         for (head, time, device) in cases {
             let raw = format!("{head}{packet}");
@@ -249,5 +266,7 @@ mod tests {
         let quoting =
             format!("Nov  2 10:00:00 mx1 exim[9]: rule 5/0(match): block in on a: {packet}");
         assert_eq!(told(&Format, &quoting), "not recognised");
+        let sentence = format!("rule that (so they say): block in on a: {packet}");
+        assert_eq!(told(&Format, &sentence), "not recognised");
     }
 }

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! SonicOS Log Events Reference Guide: `m` is the event's number, `src` and `dst` are
-//! `ip:port:interface:name`. 98 opens and 537 closes a connection, 36 drops a TCP packet;
-//! any other event is a connection's only where `fw_action` says forward or drop. A note names the
-//! TCP flags of a packet. The time is local unless UTC logging is on. Skipped: web, VPN and
+//! `ip:port:interface:name` (an IPv6 address stands in `srcV6`, `src` then has the port only). 98
+//! opens and 537 closes a connection, 36 drops a TCP packet; some other events are refusals by
+//! their meaning, any other one is a connection's only where `fw_action` says forward or drop. A
+//! note names the TCP flags of a packet. The time is local unless UTC logging is on. Skipped: web, VPN and
 //! management events (a connection's own records stand beside them), all but TCP.
 
 use memchr::memmem;
@@ -44,7 +45,7 @@ impl FirewallFormat for Format {
 
     fn recognises(&self, line: &Line<'_>) -> bool {
         let has = |mark: &[u8]| memmem::find(line.body, mark).is_some();
-        line.tag.is_none()
+        line.pid.is_none()
             && starts_soon(line.body, b"id=")
             && has(b" sn=")
             && has(b" time=\"")
@@ -92,17 +93,27 @@ pub(super) fn action_of(event: &[u8], fw_action: Option<&[u8]>) -> Option<Action
         (b"537", _) => Some(Action::Close),
         (b"98", _) | (_, Some(b"forward")) => Some(Action::Allow),
         (b"36", _) | (_, Some(b"drop")) => Some(Action::Deny),
+        (number, _) if REFUSALS.contains(&number) => Some(Action::Deny),
         _ => None,
     }
 }
+
+/// "TCP connection from LAN denied", "Packet dropped; connection limit ... reached" (for source and
+/// destination), "Outbound/Inbound connection ... RBL-listed SMTP server dropped", "Initiator or
+/// Responder from country blocked", "Suspected Botnet initiator or responder blocked".
+const REFUSALS: [&[u8]; 15] = [
+    b"173", b"646", b"647", b"797", b"798", b"1198", b"1199", b"1200", b"1201", b"1474", b"1475",
+    b"1476", b"1477", b"1518", b"1519",
+];
 
 fn read_end<'a>(
     fields: &Pairs<'a>,
     keys: [&str; 2],
     field: &'static str,
 ) -> Result<(HostText<'a>, u16), Reject> {
-    let (ip, port) = fields.any(&keys).map(split_end).unwrap_or_default();
-    end((ip, field), (port, field))
+    let [main, v6] = keys.map(|key| fields.get(key).map(split_end).unwrap_or_default());
+    let ip = main.0.filter(|text| !text.is_empty()).or(v6.0);
+    end((ip, field), (main.1.or(v6.1), field))
 }
 
 fn read_nat(main: (HostText<'_>, u16), text: Option<&[u8]>) -> Option<Endpoint> {
@@ -170,6 +181,9 @@ mod tests {
             ("1382", "proto=tcp/smtp fw_action=\"NA\"", "ignored".to_owned()),
             ("526", "proto=tcp/https fw_action=\"forward\"", "ignored".to_owned()),
             ("98", "proto=udp/dns", "ignored".to_owned()),
+            ("798", "proto=tcp/smtp", format!("{at} deny {ends} @00401")),
+            ("1198", "proto=tcp/smtp fw_action=\"NA\"", format!("{at} deny {ends} @00401")),
+            ("1198", "proto=udp/dns", "ignored".to_owned()),
             ("37", "fw_action=\"drop\"", "ignored".to_owned()),
         ];
         for (event, more, expected) in cases {
@@ -177,6 +191,12 @@ mod tests {
         }
         let broken = line("98", "proto=tcp/smtp").replace(":25:", ":x:");
         check(&Format, &[(&broken, "rejected dst"), ("id=fw m=98 proto=tcp", "not recognised")]);
+        let v6 = line("98", "proto=tcp/smtp srcV6=2001:db8::7 dstV6=2001:db8::25")
+            .replace("198.51.100.7", "")
+            .replace("203.0.113.25", "");
+        let relayed = v6.replace("<134>  ", "<134>1 2026-11-02T10:00:05Z fw1 sonicwall - - - ");
+        let expected = format!("{at} allow 2001:db8::7:40001 > 2001:db8::25:25 @00401");
+        check(&Format, &[(&v6, &expected), (&relayed, &expected)]);
     }
 
     #[test]

@@ -45,10 +45,14 @@ impl FirewallFormat for Format {
     }
 
     fn recognises(&self, line: &Line<'_>) -> bool {
+        // In the newer form the device's name is what the administrator called it.
+        let has = |mark: &[u8]| memmem::find(line.body, mark).is_some();
         let sfos = starts_soon(line.body, b"device=\"SFW\"")
-            || starts_soon(line.body, b"device_name=\"SFW\"");
-        sfos && line.tag.is_none()
-            || utm_head(line.raw).0.is_some()
+            || starts_soon(line.body, b"device_name=\"")
+                && has(b" log_type=\"")
+                && has(b" device_");
+        sfos && line.pid.is_none()
+            || (line.tag == Some(b"ulogd") || utm_head(line.raw).0.is_some())
                 && memmem::find(line.raw, b" sub=\"packetfilter\"").is_some()
     }
 
@@ -82,7 +86,7 @@ fn parse_sfos<'a>(line: &Line<'a>, fields: &Pairs<'a>) -> Parsed<'a> {
     let action = match (verdict, event) {
         (b"Allowed" | b"Allow", Some(b"Stop")) => Action::Close,
         (b"Allowed" | b"Allow", _) => Action::Allow,
-        (b"Denied" | b"Dropped" | b"Rejected" | b"Deny", _) => Action::Deny,
+        (b"Denied" | b"Dropped" | b"Drop" | b"Rejected" | b"Deny", _) => Action::Deny,
         _ => return Err(Reject::new("log_subtype", "Allowed, Denied or Dropped")),
     };
     let src = end((fields.get("src_ip"), "src_ip"), (fields.get("src_port"), "src_port"))?;
@@ -231,6 +235,13 @@ mod tests {
                  nat_src=192.0.2.1:40001 @X1",
             )],
         );
+        let renamed = "<30>1 2026-11-02T10:00:05Z fw1 sfos - - - device_name=\"edge 1\" \
+                       timestamp=\"2026-11-02T10:00:00Z\" device_model=\"XGS116\" \
+                       device_serial_id=\"X1\" log_type=\"Firewall\" log_subtype=\"Denied\" \
+                       src_ip=\"198.51.100.7\" dst_ip=\"203.0.113.25\" protocol=\"TCP\" \
+                       src_port=\"40001\" dst_port=\"25\" message=\"x log_subtype=Allowed\"";
+        let expected = "2026-11-02T10:00:00Z deny 198.51.100.7:40001 > 203.0.113.25:25 @X1";
+        check(&Format, &[(renamed, expected)]);
     }
 
     #[test]
@@ -253,6 +264,10 @@ mod tests {
                     &format!("2026-11-02T10:00:00Z allow {ends} stray @utm-1"),
                 ),
                 (&line("log", "SYN"), &format!("2026-11-02T10:00:00Z unknown {ends} syn @utm-1")),
+                (
+                    &line("drop", "SYN").replace("2026:11:02-10:00:00", "Nov  2 10:00:00"),
+                    &format!("2026-11-02T10:00:00Z deny {ends} syn @utm-1"),
+                ),
             ],
         );
     }

@@ -48,9 +48,7 @@ impl FirewallFormat for Format {
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
-        [format!("\"dest_port\":{port}"), format!("\"dest_port\": {port}")]
-            .map(String::into_bytes)
-            .to_vec()
+        ["", " ", "\"", " \""].map(|gap| format!("\"dest_port\":{gap}{port}").into_bytes()).to_vec()
     }
 
     fn parse<'a>(&self, line: &Line<'a>, _: &Columns, out: &mut Vec<FlowRecord<'a>>) -> Outcome {
@@ -60,7 +58,7 @@ impl FirewallFormat for Format {
 
 fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     let broken = Reject::new("event", "one JSON object on the line");
-    let event = Json::read_object(line.raw).ok_or(broken)?;
+    let event = Json::read_object(line.raw).and_then(record_in).ok_or(broken)?;
     if event.text_of("proto").is_none_or(|proto| proto != b"TCP") {
         return Ok(None);
     }
@@ -68,11 +66,7 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     let (action, packet) = match event.text_of("event_type") {
         Some(b"flow") => (flow_action(flow), Packet::Connection),
         Some(b"drop") => (Action::Deny, dropped_packet(event)),
-        Some(b"alert")
-            if event.at(&["alert", "action"]).and_then(Json::text) == Some(b"blocked") =>
-        {
-            (Action::Deny, Packet::Connection)
-        }
+        Some(b"alert") if is_blocked(event) => (Action::Deny, Packet::Connection),
         Some(b"netflow") => (Action::Unknown, Packet::Connection),
         _ => return Ok(None),
     };
@@ -87,6 +81,19 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     record.packet = packet;
     record.answer = flow.map_or(Answer::Untold, |flow| answer_of(action, flow));
     Ok(Some(record))
+}
+
+/// The event in an object: itself, or where a collector (Wazuh's `data`) has put it.
+fn record_in(object: Json<'_>) -> Option<Json<'_>> {
+    let is_event = |value: &Json<'_>| value.get("event_type").is_some();
+    let inner = || object.members().map(|(_, value)| value).find(is_event);
+    if is_event(&object) { Some(object) } else { inner() }
+}
+
+/// The alert's own word, or the verdict that Suricata 7 adds.
+fn is_blocked(event: Json<'_>) -> bool {
+    let text = |path: &[&str]| event.at(path).and_then(Json::text);
+    text(&["alert", "action"]) == Some(b"blocked") || text(&["verdict", "action"]) == Some(b"drop")
 }
 
 /// Suricata 7 names the verdict; before, the state tells whether the handshake was finished.
@@ -172,6 +179,25 @@ mod tests {
                 "2026-11-02T09:00:09Z deny 192.0.2.1:9 > 192.0.2.2:25".to_owned(),
             ),
             (event("netflow", ""), format!("2026-11-02T09:00:09Z unknown {ends}")),
+            (
+                event(
+                    "alert",
+                    ",\"alert\":{\"action\":\"allowed\"},\"verdict\":{\"action\":\"drop\"}",
+                ),
+                format!("2026-11-02T09:00:09Z deny {ends}"),
+            ),
+            (
+                format!("{{\"rule\":{{\"id\":1}},\"data\":{}}}", event("netflow", ""))
+                    .replace(":25,", ":\"25\","),
+                format!("2026-11-02T09:00:09Z unknown {ends}"),
+            ),
+            (
+                event(
+                    "flow",
+                    ",\"flow\":{\"state\":\"new\"},\"http\":{\"url\":\"\\\"event_type\\\":\\\"drop\\\"\"}",
+                ),
+                format!("2026-11-02T09:00:09Z unknown {ends}"),
+            ),
             (event("alert", ",\"alert\":{\"action\":\"allowed\"}"), "ignored".to_owned()),
             (event("smtp", ""), "ignored".to_owned()),
             (event("flow", "").replace("TCP", "UDP"), "ignored".to_owned()),

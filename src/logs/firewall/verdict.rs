@@ -2,7 +2,7 @@
 //! In: vendor, product, kind of event and the product's word. Out: an action, or none for events
 //! that are no verdict on a connection. Products that have a format of their own keep their words.
 
-use crate::logs::clock::{Civil, LogTime};
+use crate::logs::clock::{Civil, LogTime, Zone};
 use crate::logs::firewall::{checkpoint, fortigate, panos, sonicwall};
 use crate::model::flow::Action;
 
@@ -25,16 +25,24 @@ pub(super) struct Event<'a> {
 pub(super) fn action_of(event: &Event<'_>) -> Option<Action> {
     let word = event.word.unwrap_or_default();
     match event.vendor.to_ascii_lowercase().as_slice() {
-        b"palo alto networks" => match event.name {
-            b"TRAFFIC" => panos::action_of(event.id, word),
-            _ => None,
-        },
+        b"palo alto networks" => pan_action(event, word),
         b"fortinet" => event.name.starts_with(b"traffic").then(|| fortigate::action_of(word)),
         b"check point" => {
             checkpoint::action_of(word).filter(|_| checkpoint::is_firewall(event.product))
         }
         b"sonicwall" => sonicwall::action_of(event.id, event.word),
         _ => event.word.map_or_else(|| words_action(event.name), words_action),
+    }
+}
+
+/// A firewall writes the log's subtype, then its type; the logging service (`LF`) the other way
+/// round.
+fn pan_action(event: &Event<'_>, word: &[u8]) -> Option<Action> {
+    let is_traffic = |text: &[u8]| text.eq_ignore_ascii_case(b"traffic");
+    match (is_traffic(event.name), is_traffic(event.id)) {
+        (true, _) => panos::action_of(event.id, word),
+        (_, true) => panos::action_of(event.name, word),
+        _ => None,
     }
 }
 
@@ -75,6 +83,18 @@ pub(super) fn parse_time(text: &[u8]) -> Option<LogTime> {
     }
 }
 
+/// A time with the zone that the record names beside it, where the time itself has none: `UTC`,
+/// `GMT` or an offset. Other names are not read.
+pub(super) fn in_zone(time: LogTime, zone: Option<&[u8]>) -> LogTime {
+    let zone = zone.and_then(|name| std::str::from_utf8(name).ok()).and_then(Zone::parse);
+    match (time, zone) {
+        (LogTime::Civil(civil), Some(Zone::Fixed(offset))) if civil.offset.is_none() => {
+            LogTime::Civil(Civil { offset: Some(offset), ..civil })
+        }
+        _ => time,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +105,9 @@ mod tests {
             ("Palo Alto Networks", "PAN-OS", "end", "TRAFFIC", Some("allow"), "close"),
             ("Palo Alto Networks", "PAN-OS", "end", "TRAFFIC", Some("reset-both"), "deny"),
             ("Palo Alto Networks", "PAN-OS", "url", "THREAT", Some("allow"), "none"),
+            ("Palo Alto Networks", "LF", "TRAFFIC", "end", Some("allow"), "close"),
+            ("Palo Alto Networks", "LF", "deny", "traffic", Some("deny"), "deny"),
+            ("Palo Alto Networks", "LF", "THREAT", "url", Some("allow"), "none"),
             ("Fortinet", "Fortigate", "13", "traffic:forward close", Some("close"), "close"),
             ("Fortinet", "Fortigate", "13", "utm:webfilter", Some("blocked"), "none"),
             ("Check Point", "VPN-1 & FireWall-1", "Log", "smtp", Some("Accept"), "allow"),

@@ -7,10 +7,12 @@
 //! ```
 //!
 //! Microsoft Learn, "5156(S): The Windows Filtering Platform has permitted a connection", 5157 (blocked
-//! a connection) and 5152 (blocked a packet). The source is the end that opened the connection,
-//! whichever the direction. Read are the named fields of NXLog, Winlogbeat, Wazuh and others (JSON),
-//! of the event's XML, and the English message; messages in other languages only beside named
-//! fields. Skipped: listening and binding (5154, 5155, 5158, 5159), all but TCP.
+//! a connection) and 5152 (blocked a packet). The source is the end that opened the connection; but
+//! of inbound connections some versions print the listening end first (the examples of 5156 and
+//! 5157 do): there a source port of SMTP's tells the server. Read are the named fields of NXLog,
+//! Winlogbeat, Wazuh, evtx dumps and others (JSON), of the event's XML, and the English message (also
+//! Snare's); messages in other languages only beside named fields. Skipped: listening and binding
+//! (5154, 5155, 5158, 5159), all but TCP.
 
 use memchr::memmem;
 
@@ -46,6 +48,10 @@ const SOURCE_PORT: Name = Name::new("SourcePort", "sourcePort", "Source Port:");
 const SERVER: Name = Name::new("DestAddress", "destAddress", "Destination Address:");
 const SERVER_PORT: Name = Name::new("DestPort", "destPort", "Destination Port:");
 const PROTOCOL: Name = Name::new("Protocol", "protocol", "Protocol:");
+const DIRECTION: Name = Name::new("Direction", "direction", "Direction:");
+
+/// Ports on which mail servers listen and from which no client connects.
+const MAIL_PORTS: [u16; 4] = [25, 465, 587, 2525];
 
 impl FirewallFormat for Format {
     fn name(&self) -> &'static str {
@@ -75,20 +81,26 @@ impl FirewallFormat for Format {
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
-        // `Dest` and `dest`; the message with its tabs as they are and as JSON escapes them.
-        vec![
-            format!("estPort\":\"{port}\""),
-            format!("estPort\": \"{port}\""),
-            format!("estPort\":{port}"),
-            format!("estPort\": {port}"),
-            format!("DestPort\">{port}<"),
-            format!("DestPort'>{port}<"),
-            format!("Destination Port:\\t\\t{port}\\"),
-            format!("Destination Port:\t\t{port}"),
-        ]
-        .into_iter()
-        .map(String::into_bytes)
-        .collect()
+        // `Dest` and `dest`; the message with its tabs as they are, as JSON and as relays escape
+        // them, and with the blanks of Snare.
+        let end = |json: &str, message: &str| {
+            [
+                format!("{json}Port\":\"{port}\""),
+                format!("{json}Port\": \"{port}\""),
+                format!("{json}Port\":{port}"),
+                format!("{json}Port\": {port}"),
+                format!("{json}Port\">{port}<"),
+                format!("{json}Port'>{port}<"),
+                format!("{message} Port:\\t\\t{port}\\"),
+                format!("{message} Port:\t\t{port}"),
+                format!("{message} Port:#011#011{port}"),
+                format!("{message} Port:  {port} "),
+                format!("{message} Port: {port} "),
+            ]
+        };
+        let mut needles = end("est", "Destination").to_vec();
+        needles.extend(end("ource", "Source"));
+        needles.into_iter().map(String::into_bytes).collect()
     }
 
     fn parse<'a>(&self, line: &Line<'a>, _: &Columns, out: &mut Vec<FlowRecord<'a>>) -> Outcome {
@@ -100,17 +112,24 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     let raw = line.raw;
     let Some(action) = event_id(raw).and_then(action_of) else { return Ok(None) };
     match field(raw, PROTOCOL).ok_or(Reject::new("Protocol", "an IP protocol number"))? {
-        b"6" => {}
+        b"6" | b"TCP" => {}
         _ => return Ok(None),
     }
     let src = end((field(raw, SOURCE), "SourceAddress"), (field(raw, SOURCE_PORT), "SourcePort"))?;
     let dst = end((field(raw, SERVER), "DestAddress"), (field(raw, SERVER_PORT), "DestPort"))?;
+    let (src, dst) = if listener_first(raw, src.1, dst.1) { (dst, src) } else { (src, dst) };
     let mut record = FlowRecord::new(line, action, src, dst);
-    record.time = own_time(raw).or(line.time);
+    record.time = own_time(raw).or_else(|| snare_time(raw)).or(line.time);
     record.device = json_any(raw, &["Hostname", "computer_name", "computer", "Computer"])
         .or_else(|| between(raw, b"<Computer>", b"<"))
         .or(line.host);
     Ok(Some(record))
+}
+
+/// Whether an inbound connection is told with its listening end as the source.
+fn listener_first(raw: &[u8], source: u16, destination: u16) -> bool {
+    let inbound = matches!(field(raw, DIRECTION), Some(b"%%14592" | b"Inbound"));
+    inbound && MAIL_PORTS.contains(&source) && !MAIL_PORTS.contains(&destination)
 }
 
 fn action_of(event: &[u8]) -> Option<Action> {
@@ -121,10 +140,23 @@ fn action_of(event: &[u8]) -> Option<Action> {
     }
 }
 
+/// The event's number: by its name, else by the message's first sentence.
 fn event_id(raw: &[u8]) -> Option<&[u8]> {
     json_any(raw, &["EventID", "event_id", "eventID", "EventId"])
         .or_else(|| after(after(raw, b"<EventID")?, b">").map(|text| until_any(text, b"<")))
+        .or_else(|| {
+            let sentence = after(raw, b"The Windows Filtering Platform has ")?;
+            SENTENCES.iter().find(|(start, _)| sentence.starts_with(start)).map(|(_, id)| *id)
+        })
 }
+
+/// What the platform has done, and the event's number.
+const SENTENCES: [(&[u8], &[u8]); 4] = [
+    (b"permitted a connection", b"5156"),
+    (b"allowed a connection", b"5156"),
+    (b"blocked a connection", b"5157"),
+    (b"blocked a packet", b"5152"),
+];
 
 fn field(raw: &[u8], name: Name) -> Option<&[u8]> {
     let text = json_any(raw, &[name.named, name.wazuh]);
@@ -136,7 +168,9 @@ fn field(raw: &[u8], name: Name) -> Option<&[u8]> {
 fn json_any<'a>(raw: &'a [u8], keys: &[&str]) -> Option<&'a [u8]> {
     keys.iter().find_map(|key| {
         let rest = after(raw, format!("\"{key}\"").as_bytes())?;
-        Json::read(rest.trim_ascii_start().strip_prefix(b":")?)?.text()
+        let value = Json::read(rest.trim_ascii_start().strip_prefix(b":")?)?;
+        // Dumps of event files give an element with attributes as an object.
+        value.text().or_else(|| value.text_of("Value").or_else(|| value.text_of("#text")))
     })
 }
 
@@ -146,21 +180,34 @@ fn xml_field<'a>(raw: &'a [u8], name: &str) -> Option<&'a [u8]> {
     Some(until_any(rest, b"<"))
 }
 
-/// A value of the message: after tabs, which JSON writes as `\\t`.
+/// A value of the message: after tabs, which JSON writes as `\\t` and rsyslog as `#011`.
 fn message_field<'a>(raw: &'a [u8], label: &str) -> Option<&'a [u8]> {
     let mut rest = after(raw, label.as_bytes())?.trim_ascii_start();
-    while let Some(more) = rest.strip_prefix(b"\\t") {
+    while let Some(more) = rest.strip_prefix(b"\\t").or_else(|| rest.strip_prefix(b"#011")) {
         rest = more;
     }
-    Some(until_any(rest, b" \t\r\n\\\""))
+    Some(until_any(rest, b" \t\r\n\\\"#"))
 }
 
 fn own_time(raw: &[u8]) -> Option<LogTime> {
-    let text =
-        json_any(raw, &["EventTime", "TimeCreated", "systemTime", "SystemTime", "@timestamp"])
-            .or_else(|| between(raw, b"SystemTime=\"", b"\""))
-            .or_else(|| between(raw, b"SystemTime='", b"'"))?;
-    LogTime::parse_iso(text).map(|(time, _)| time).or_else(|| LogTime::parse_epoch(text))
+    const NAMES: [&str; 6] =
+        ["EventTime", "TimeCreated", "systemTime", "SystemTime", "TimeGenerated", "@timestamp"];
+    let text = json_any(raw, &NAMES)
+        .or_else(|| between(raw, b"SystemTime=\"", b"\""))
+        .or_else(|| between(raw, b"SystemTime='", b"'"))?;
+    // `2026-11-02 10:00:00 +0100`, as Fluent Bit writes it.
+    let mut words = text.split(|&b| b == b' ');
+    let [date, time, zone] = std::array::from_fn(|_| words.next().unwrap_or_default());
+    LogTime::parse_fields(date, time, Some(zone))
+        .or_else(|| LogTime::parse_iso(text).map(|(time, _)| time))
+        .or_else(|| LogTime::parse_epoch(text))
+}
+
+/// `MSWinEventLog`, criticality, log, counter, `Mon Nov 02 10:00:00 2026`, between tabs.
+fn snare_time(raw: &[u8]) -> Option<LogTime> {
+    let fields = after(raw, b"MSWinEventLog")?;
+    let time = fields.split(|&b| b == b'\t').nth(4)?;
+    LogTime::parse_rfc3164(time.get(4..)?).map(|(time, _)| time)
 }
 
 #[cfg(test)]
@@ -186,6 +233,11 @@ mod tests {
                 (&flat("5156", "6"), &format!("2026-11-02T10:00:00Z allow {flow}")),
                 (&flat("5157", "6"), &format!("2026-11-02T10:00:00Z deny {flow}")),
                 (&flat("5152", "6"), &format!("2026-11-02T10:00:00Z deny {flow}")),
+                (&flat("{\"Value\":5156}", "6"), &format!("2026-11-02T10:00:00Z allow {flow}")),
+                (
+                    &flat("5156", "6").replace("10:00:00\"", "10:00:00 +0100\""),
+                    &format!("2026-11-02T09:00:00Z allow {flow}"),
+                ),
                 (&flat("5156", "17"), "ignored"),
                 (&flat("5154", "6"), "ignored"),
                 (&flat("5156", "6").replace("40001", "x"), "rejected SourcePort"),
@@ -213,6 +265,82 @@ mod tests {
                      40001\\r\\n\\tDestination Address:\\t203.0.113.25\\r\\n\\tDestination Port:\\t\
                      \\t25\\r\\n\\tProtocol:\\t\\t6\\r\\n\"}",
                     &format!("- allow {flow}"),
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_listening_end_may_stand_first() {
+        let event = |direction: &str, source: u16, destination: u16| {
+            format!(
+                "<Event><System><Provider Name=\"Microsoft-Windows-Security-Auditing\"/>\
+                 <EventID>5156</EventID><Computer>mx1</Computer></System><EventData>\
+                 <Data Name=\"Direction\">{direction}</Data>\
+                 <Data Name=\"SourceAddress\">203.0.113.25</Data>\
+                 <Data Name=\"SourcePort\">{source}</Data>\
+                 <Data Name=\"DestAddress\">198.51.100.7</Data>\
+                 <Data Name=\"DestPort\">{destination}</Data>\
+                 <Data Name=\"Protocol\">6</Data></EventData></Event>"
+            )
+        };
+        let as_printed = |source: u16, destination: u16| {
+            format!("- allow 203.0.113.25:{source} > 198.51.100.7:{destination} @mx1")
+        };
+        check(
+            &Format,
+            &[
+                (&event("%%14592", 25, 40001), "- allow 198.51.100.7:40001 > 203.0.113.25:25 @mx1"),
+                (&event("%%14592", 40001, 25), &as_printed(40001, 25)),
+                (&event("%%14593", 25, 40001), &as_printed(25, 40001)),
+                (&event("%%14592", 25, 25), &as_printed(25, 25)),
+            ],
+        );
+    }
+
+    #[test]
+    fn messages_alone() {
+        let message = |sentence: &str, tab: &str, end: &str| {
+            format!(
+                "The Windows Filtering Platform has {sentence}.{end}Network Information:{end}\
+                 Direction:{tab}{tab}Inbound{end}Source Address:{tab}{tab}198.51.100.7{end}\
+                 Source Port:{tab}{tab}40001{end}Destination Address:{tab}203.0.113.25{end}\
+                 Destination Port:{tab}{tab}25{end}Protocol:{tab}{tab}6{end}Filter"
+            )
+        };
+        let flow = "198.51.100.7:40001 > 203.0.113.25:25";
+        let source = "Microsoft-Windows-Security-Auditing";
+        check(
+            &Format,
+            &[
+                (
+                    &format!(
+                        "mx1\tMSWinEventLog\t1\tSecurity\t7\tMon Nov 02 10:00:00 2026\t5156\t{source}\t\
+                         N/A\tN/A\tSuccess Audit\tmx1\tFiltering Platform Connection\t\t{}",
+                        message("permitted a connection", " ", "   ")
+                    ),
+                    &format!("2026-11-02T10:00:00Z allow {flow}"),
+                ),
+                (
+                    &format!(
+                        "<13>Nov  2 10:00:00 mx1 {source}[4]: 5157: {}",
+                        message("blocked a connection", "#011", "#015#012#011")
+                    ),
+                    &format!("2026-11-02T10:00:00Z deny {flow} @mx1"),
+                ),
+                (
+                    &format!(
+                        "Nov  2 10:00:00 mx1 {source}: {}",
+                        message("blocked a packet", "\t", " ")
+                    ),
+                    &format!("2026-11-02T10:00:00Z deny {flow} @mx1"),
+                ),
+                (
+                    &format!(
+                        "Nov  2 10:00:00 mx1 {source}: {}",
+                        message("permitted a bind to a local port", "\t", " ")
+                    ),
+                    "ignored",
                 ),
             ],
         );
