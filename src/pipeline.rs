@@ -50,8 +50,13 @@ pub struct Job {
     pub profiles: Chosen,
     /// What becomes of CSV cells that a spreadsheet would take for formulas.
     pub csv_safe: CsvSafe,
+    /// The file of what must outlive the run, if there is to be one.
+    pub state: Option<PathBuf>,
     /// Replaces every modification time as the reference for missing years.
     pub now: Option<Timestamp>,
+    /// When the run takes place: `now`, else the clock's time. Decides whether a risk is still
+    /// accepted, and from when a raised priority is due.
+    pub clock: Timestamp,
     /// Which events count.
     pub window: Window,
     /// Which findings make targets, and what to do with a truncated export.

@@ -84,6 +84,10 @@ pub(super) struct RunArguments {
     /// importers only. On by default.
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub(super) csv_safe: Option<OnOff>,
+    /// The file of what must outlive a run: makes tickets open, resolved, reopened ... from run to
+    /// run; created where it is missing.
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
     /// What logs do not say themselves.
     #[command(flatten)]
     pub(super) inputs: InputArguments,

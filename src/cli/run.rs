@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::model::judged::Priority;
 use crate::model::policy::{Inputs, Outputs, Policy};
+use crate::model::time::Timestamp;
 use crate::pipeline::{self, Job, Published, Window};
 use crate::scan::catalogue::PluginSelection;
 use crate::scan::read::{ScanOptions, Truncated};
@@ -76,6 +78,7 @@ fn job(arguments: &RunArguments) -> Result<Job> {
     };
     let profiles = profiles(arguments, &policy)?;
     let csv_safe = csv_safe(arguments, &policy);
+    let now = parse_time("--now", arguments.inputs.now.as_deref())?;
     let plugins = PluginSelection::parse(&arguments.plugins).map_err(Error::usage)?;
     let truncated = if arguments.allow_truncated { Truncated::Keep } else { Truncated::Refuse };
     Ok(Job {
@@ -86,7 +89,9 @@ fn job(arguments: &RunArguments) -> Result<Job> {
         arguments: told_arguments(arguments, &policy, &profiles),
         profiles,
         csv_safe,
-        now: parse_time("--now", arguments.inputs.now.as_deref())?,
+        state: arguments.state.clone().or(inputs.state),
+        now,
+        clock: now.unwrap_or_else(clock),
         window: window(arguments)?,
         scan_options: ScanOptions { truncated, plugins, zone: None },
         max_reject: arguments.max_reject,
@@ -119,6 +124,13 @@ fn csv_safe(arguments: &RunArguments, policy: &Policy) -> CsvSafe {
         Some(false) => CsvSafe::Off,
         _ => CsvSafe::On,
     }
+}
+
+/// The time of day.
+#[allow(clippy::disallowed_methods, reason = "the clock is the command line's")]
+fn clock() -> Timestamp {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_seconds(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX))
 }
 
 fn window(arguments: &RunArguments) -> Result<Window> {

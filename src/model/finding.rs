@@ -125,6 +125,8 @@ pub struct ScannedHost {
     pub started: Option<Timestamp>,
     /// End of the host's scan, UTC: `HOST_END_TIMESTAMP`, else `HOST_END`, else the start.
     pub ended: Option<Timestamp>,
+    /// Whether the export gives the end: a scan that was stopped does not.
+    pub finished: bool,
     /// Addresses that 19506 gives as the scanner's, canonical, without loopback.
     pub scanners: Vec<IpAddr>,
     /// Catalogue findings, in the order of (port, plugin id, text).
@@ -143,6 +145,9 @@ pub struct Scan {
     /// Which of the plugins that are looked for the export's policy enabled (`plugin_set`), where
     /// it says so, sorted.
     pub plugin_set: Option<Vec<u32>>,
+    /// The TCP ports that the export's policy had scanned, first and last of each range, where it
+    /// lists them.
+    pub ports: Option<Vec<(u16, u16)>>,
     /// Whether the export ended early and only its complete hosts were kept.
     pub truncated: bool,
     /// What was read, and what could not be used.

@@ -8,13 +8,14 @@ use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use chrono::offset::LocalResult;
-use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, TimeDelta, TimeZone};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use globset::GlobMatcher;
 use ipnet::IpNet;
 
 use crate::model::flow::Action;
 use crate::model::net::{NetSet, is_private};
+use crate::model::time::Timestamp;
 
 /// The whole policy. The default is what a run without a policy file uses.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +39,8 @@ pub struct Policy {
     pub correlation: Correlation,
     /// Days until a ticket is due.
     pub priority: DuePlan,
+    /// Tickets whose risk is accepted for now, in the order of the file.
+    pub accepted_risks: Vec<AcceptedRisk>,
 }
 
 /// The section `[inputs]`: globs already joined to the policy's folder.
@@ -51,6 +54,8 @@ pub struct Inputs {
     pub mail: Vec<String>,
     /// The output folder.
     pub out: Option<PathBuf>,
+    /// The file of what must outlive a run.
+    pub state: Option<PathBuf>,
 }
 
 /// The section `[outputs]`.
@@ -273,7 +278,33 @@ impl Default for DuePlan {
     }
 }
 
+/// One `[[accepted_risk]]` block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedRisk {
+    /// The ticket's id.
+    pub ticket: String,
+    /// The last day (UTC) on which the risk is accepted.
+    pub until: NaiveDate,
+    /// Why.
+    pub reason: String,
+}
+
+impl AcceptedRisk {
+    /// Whether the risk is still accepted at that time.
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        let last = self.until.signed_duration_since(NaiveDate::default()).num_days();
+        i64::from(now.day()) <= last
+    }
+}
+
 impl Policy {
+    /// The block that accepts the risk of a ticket under one of its ids, expired or not: the one
+    /// that holds longest.
+    pub fn accepted_risk(&self, ids: &[String]) -> Option<&AcceptedRisk> {
+        let named = self.accepted_risks.iter().filter(|risk| ids.contains(&risk.ticket));
+        named.max_by_key(|risk| risk.until)
+    }
+
     /// What the policy's blocks and the flags say of an input: for every key the last matching
     /// rule that sets it. `-` is standard input.
     pub fn input_settings(&self, path: &Path) -> InputSettings {
@@ -375,6 +406,22 @@ mod tests {
         for (ip, name, expected) in cases {
             let got = policy.asset(&[ip.parse().unwrap()], &[name]);
             assert_eq!(got.and_then(|a| a.owner.as_deref()), expected, "{ip} {name}");
+        }
+    }
+
+    #[test]
+    fn an_accepted_risk_holds_to_the_end_of_its_day() {
+        let risk = AcceptedRisk {
+            ticket: "helo-192.0.2.25-25".to_owned(),
+            until: NaiveDate::from_ymd_opt(2027, 1, 31).unwrap(),
+            reason: "reviewed".to_owned(),
+        };
+        for (now, holds) in [
+            ("2026-12-01T00:00:00Z", true),
+            ("2027-01-31T23:59:59Z", true),
+            ("2027-02-01T00:00:00Z", false),
+        ] {
+            assert_eq!(risk.holds_at(Timestamp::parse_rfc3339(now).unwrap()), holds, "{now}");
         }
     }
 

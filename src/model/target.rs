@@ -42,13 +42,28 @@ pub struct HostScan {
     /// Which of the plugins that are looked for were enabled, sorted; none where the export does
     /// not say.
     pub enabled: Option<Vec<u32>>,
+    /// The TCP ports that were scanned, first and last of each range; none where the export does
+    /// not list them.
+    pub ports: Option<Vec<(u16, u16)>>,
+    /// Whether the scan of the host ran to its end.
+    pub finished: bool,
+    /// The ports about which it has findings, each with the plugin that names it, sorted.
+    pub named: Vec<(u16, u32)>,
 }
 
 impl HostScan {
-    /// Whether the scan could have reported what these plugins report.
-    pub fn could_report(&self, plugins: &[u32]) -> bool {
+    /// Whether the scan could have reported what these plugins report on a port: it ran to its
+    /// end, scanned the port, and had one of them enabled (design, section 5).
+    pub fn could_report(&self, port: u16, plugins: &[u32]) -> bool {
         let enabled = |id| self.enabled.as_ref().is_none_or(|set| set.binary_search(id).is_ok());
-        plugins.iter().any(enabled)
+        let holds = |&(first, last): &(u16, u16)| (first..=last).contains(&port);
+        let in_range = self.ports.as_ref().is_none_or(|ranges| ranges.iter().any(holds));
+        self.finished && in_range && plugins.iter().any(enabled)
+    }
+
+    /// Whether one of these plugins names the port.
+    pub fn names(&self, port: u16, plugins: &[u32]) -> bool {
+        self.named.iter().any(|&(named, id)| named == port && plugins.contains(&id))
     }
 }
 
@@ -56,13 +71,6 @@ impl MergedHost {
     /// End of the newest scan of the host.
     pub fn last_scanned(&self) -> Option<Timestamp> {
         self.scans.iter().filter_map(|scan| scan.ended).max()
-    }
-
-    /// End of the newest scan that could have reported what these plugins report: if a target of
-    /// theirs is gone, this is when it was seen to be gone.
-    pub fn last_scanned_for(&self, plugins: &[u32]) -> Option<Timestamp> {
-        let able = self.scans.iter().filter(|scan| scan.could_report(plugins));
-        able.filter_map(|scan| scan.ended).max()
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use ipnet::IpNet;
 
 use crate::model::net::NetSet;
-use crate::model::policy::{AssetMatch, AssetPolicy, InputRule, Policy, Zone};
+use crate::model::policy::{AcceptedRisk, AssetMatch, AssetPolicy, InputRule, Policy, Zone};
 
 /// Describes inputs, networks, assets, words and due days of a policy.
 pub fn describe(policy: &Policy) -> String {
@@ -29,6 +29,9 @@ pub fn describe(policy: &Policy) -> String {
     let [p1, p2, p3, p4] = policy.priority.days;
     let due = format!("{}: P1 {p1}, P2 {p2}, P3 {p3}, P4 {p4} days", policy.priority.name);
     line(&mut text, 0, "due", &due);
+    for AcceptedRisk { ticket, until, reason } in &policy.accepted_risks {
+        line(&mut text, 0, "accepted risk", &format!("{ticket} until {until}: {reason}"));
+    }
     text
 }
 
@@ -47,6 +50,8 @@ fn inputs(text: &mut String, policy: &Policy) {
     if policy.outputs.csv_safe == Some(false) {
         line(text, 0, "csv_safe", "formulas in CSV cells stand as they are");
     }
+    let state = policy.inputs.state.as_ref().map(|state| state.display().to_string());
+    line(text, 0, "state", &state.unwrap_or_else(|| "none: every ticket is new".to_owned()));
     for rule in &policy.input_rules {
         describe_rule(text, rule);
     }

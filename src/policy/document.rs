@@ -6,8 +6,10 @@
 use std::ops::Range;
 use std::path::Path;
 
+use chrono::NaiveDate;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
+use toml::value::{Date, Datetime};
 
 use crate::error::{Error, Kind, Place, Result};
 
@@ -136,6 +138,17 @@ impl<'a> Section<'a> {
     pub(super) fn truth(&self, key: &str) -> Result<Option<Found<'a, bool>>> {
         self.value(key, "true or false", |value| match value {
             DeValue::Boolean(truth) => Some(*truth),
+            _ => None,
+        })
+    }
+
+    /// A day without a time, `2027-01-31`.
+    pub(super) fn date(&self, key: &str) -> Result<Option<Found<'a, NaiveDate>>> {
+        self.value(key, "a date such as 2027-01-31, without quotes", |value| match value {
+            DeValue::Datetime(Datetime { date: Some(date), time: None, offset: None }) => {
+                let Date { year, month, day } = *date;
+                NaiveDate::from_ymd_opt(year.into(), month.into(), day.into())
+            }
             _ => None,
         })
     }

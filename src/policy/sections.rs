@@ -11,15 +11,25 @@ use crate::error::Result;
 use crate::model::flow::Action;
 use crate::model::net::NetSet;
 use crate::model::policy::{
-    AssetPolicy, Correlation, DuePlan, InputRule, InputSettings, Inputs, Networks, Outputs, Policy,
+    AcceptedRisk, AssetPolicy, Correlation, DuePlan, InputRule, InputSettings, Inputs, Networks,
+    Outputs, Policy,
 };
 use crate::model::text::id_part;
 
-const TOP: [&str; 8] =
-    ["inputs", "input", "outputs", "networks", "asset", "verdicts", "correlation", "priority"];
+const TOP: [&str; 9] = [
+    "inputs",
+    "input",
+    "outputs",
+    "networks",
+    "asset",
+    "verdicts",
+    "correlation",
+    "priority",
+    "accepted_risk",
+];
 
 /// Keys of the policy that later versions will read.
-const TOP_LATER: [&str; 2] = ["accepted_risk", "templates"];
+const TOP_LATER: [&str; 1] = ["templates"];
 
 /// The whole file.
 pub(super) fn policy(root: &Section, path: &Path, known: Known<'_>) -> Result<Policy> {
@@ -39,6 +49,7 @@ pub(super) fn policy(root: &Section, path: &Path, known: Known<'_>) -> Result<Po
         verdicts: section_or_default(root, "verdicts", verdicts)?,
         correlation: section_or_default(root, "correlation", correlation)?,
         priority: section_or_default(root, "priority", priority)?,
+        accepted_risks: accepted_risks(&root.blocks("accepted_risk")?)?,
     })
 }
 
@@ -51,13 +62,14 @@ fn section_or_default<'a, T: Default>(
 }
 
 fn inputs(section: &Section, folder: &Path) -> Result<Inputs> {
-    section.check_keys(&["scan", "firewall", "mail", "out"], &["state"])?;
+    section.check_keys(&["scan", "firewall", "mail", "out", "state"], &[])?;
     let globs = |key| all(section.texts(key)?, |text| values::joined_glob(text, folder));
     Ok(Inputs {
         scan: globs("scan")?,
         firewall: globs("firewall")?,
         mail: globs("mail")?,
         out: optional(section.text("out")?, values::filled)?.map(|out| folder.join(out)),
+        state: optional(section.text("state")?, values::filled)?.map(|state| folder.join(state)),
     })
 }
 
@@ -179,6 +191,32 @@ fn priority(section: &Section) -> Result<DuePlan> {
         return Err(section.error("has profile and days; expected one of them"));
     }
     Ok(own)
+}
+
+fn accepted_risks(blocks: &[Section]) -> Result<Vec<AcceptedRisk>> {
+    let mut risks: Vec<AcceptedRisk> = Vec::new();
+    for block in blocks {
+        let risk = accepted_risk(block)?;
+        if risks.iter().any(|above| above.ticket == risk.ticket) {
+            let message = "repeats the ticket of a block above; expected one block for each ticket";
+            return Err(block.error(message));
+        }
+        risks.push(risk);
+    }
+    Ok(risks)
+}
+
+fn accepted_risk(section: &Section) -> Result<AcceptedRisk> {
+    section.check_keys(&["ticket", "until", "reason"], &[])?;
+    let lacks = |what: &str| section.error(&format!("has no {what}"));
+    let ticket = optional(section.text("ticket")?, values::ticket)?
+        .ok_or_else(|| lacks("ticket; expected ticket = \"ID\" as in tickets.csv"))?;
+    let until = section
+        .date("until")?
+        .ok_or_else(|| lacks("until; expected the last day that it holds, until = 2027-01-31"))?;
+    let reason = optional(section.text("reason")?, values::filled)?
+        .ok_or_else(|| lacks("reason; expected reason = \"why, and who says so\""))?;
+    Ok(AcceptedRisk { ticket, until: until.value, reason })
 }
 
 fn net_set(texts: Vec<Found<&str>>) -> Result<NetSet> {

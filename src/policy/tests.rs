@@ -16,6 +16,7 @@ scan = ["scan/*.nessus"]
 firewall = ["firewall/*"]
 mail = ["mail/*", "/var/log/mail.log"]
 out = "out"
+state = "state.db"
 
 [outputs]
 profiles = ["csv", "jira"]
@@ -66,6 +67,11 @@ window = "90d"
 
 [priority]
 profile = "strict"
+
+[[accepted_risk]]
+ticket = "helo-MX1-25"
+until = 2027-01-31
+reason = "partner feed"
 "#;
 
 fn parse(text: &str) -> Result<Policy> {
@@ -88,6 +94,7 @@ fn a_whole_policy_is_read() {
     assert_eq!((mx.role, mx.critical), (AssetRole::Mx, true));
     assert_eq!(mx.log_names, ["mx1", "mail01"]);
     assert_eq!(policy.verdicts.len(), 2);
+    assert_eq!((policy.inputs.state.is_some(), policy.accepted_risks.len()), (true, 1));
     assert_eq!(policy.correlation.tolerance_seconds, 120);
     assert_eq!(policy.correlation.window_days, Some(90));
     assert_eq!(policy.priority.days, [4, 14, 30, 180]);
@@ -152,7 +159,7 @@ fn wrong_flags_are_told() {
 }
 
 /// (policy, the error after its path)
-const WRONG: [(&str, &str); 26] = [
+const WRONG: [(&str, &str); 28] = [
     (
         "[networks]\ntrusted = [\"10.0.0.0/8\",\n\"010.1.0.0/16\"]",
         "line 3: trusted: \"010.1.0.0/16\" is no network; expected an address or a network such as 192.0.2.0/24 or 2001:db8::/32, without leading zeros",
@@ -236,12 +243,20 @@ const WRONG: [(&str, &str); 26] = [
         "line 2: X: unknown verdict \"accept\"; expected one of allow, deny",
     ),
     (
-        "[inputs]\nstate = \"s.db\"",
-        "line 2: key \"state\" in [inputs] is not supported by this version yet; remove it",
+        "[[accepted_risk]]\nticket = \"x\"",
+        "line 2: ticket: \"x\" is no ticket id; expected one of tickets.csv such as \"helo-192.0.2.25-25\"",
     ),
     (
-        "[[accepted_risk]]\nticket = \"x\"",
-        "line 1: key \"accepted_risk\" is not supported by this version yet; remove it",
+        "[[accepted_risk]]\nticket = \"helo-mx1-25\"",
+        "line 1: [[accepted_risk]] has no until; expected the last day that it holds, until = 2027-01-31",
+    ),
+    (
+        "[[accepted_risk]]\nticket = \"helo-mx1-25\"\nuntil = \"2027-01-31\"",
+        "line 3: until is a text; expected a date such as 2027-01-31, without quotes",
+    ),
+    (
+        "[[accepted_risk]]\nticket = \"helo-mx1-25\"\nuntil = 2027-01-31",
+        "line 1: [[accepted_risk]] has no reason; expected reason = \"why, and who says so\"",
     ),
     (
         "[inputs]\nscan = [\"a\"",
@@ -298,6 +313,10 @@ fn the_starter_is_a_valid_policy_in_both_forms() {
         "local_domains",
         "owner",
         "critical",
+        "state =",
+        "ticket =",
+        "until =",
+        "reason =",
         "\"",
     ];
     let uncommented: String = STARTER
@@ -322,6 +341,8 @@ fn a_policy_is_described() {
         "trusted: 10.20.0.0/16\n",
         "asset: mx1\n  match: 203.0.113.25, mx1.example.com\n  role: mx\n",
         "log prefix: \"FWD-ACCEPT\" means allow\n",
+        "state: /etc/ht/state.db\n",
+        "accepted risk: helo-mx1-25 until 2027-01-31: partner feed\n",
         "due: strict: P1 4, P2 14, P3 30, P4 180 days\n",
     ] {
         assert!(text.contains(expected), "{expected:?} not in\n{text}");

@@ -70,6 +70,18 @@ pub(super) fn filled(text: &str) -> Checked<String> {
     Ok(bare.to_owned())
 }
 
+/// A ticket's id.
+pub(super) fn ticket(text: &str) -> Checked<String> {
+    let id = text.trim().to_lowercase();
+    let port = id.rsplit_once('-').and_then(|(_, port)| port.parse::<u16>().ok());
+    if id.starts_with("helo-") && port.is_some_and(|port| port > 0) {
+        return Ok(id);
+    }
+    Err(format!(
+        "{text:?} is no ticket id; expected one of tickets.csv such as \"helo-192.0.2.25-25\""
+    ))
+}
+
 /// The name of a supported log format.
 pub(super) fn format_name(text: &str, formats: &[&str]) -> Checked<String> {
     if formats.contains(&text) {

@@ -159,6 +159,7 @@ impl<'c> Assembly<'c> {
                 set.sort_unstable();
                 set.dedup();
             }
+            Part::Ports(ranges) => self.scan.ports.get_or_insert_default().extend(ranges),
             Part::Rejected(at, reason) => {
                 self.scan.tally.rejected = self.scan.tally.rejected.saturating_add(1);
                 if self.scan.tally.rejects.len() < MAX_REJECTS {
@@ -203,6 +204,7 @@ impl<'c> Assembly<'c> {
             netbios: properties.netbios,
             started: span.started,
             ended: span.ended,
+            finished: span.finished,
             scanners: Vec::new(),
             findings: Vec::new(),
         };

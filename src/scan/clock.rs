@@ -42,6 +42,8 @@ pub(super) struct Span {
     pub(super) started: Option<Timestamp>,
     /// The start, where the export does not tell the end.
     pub(super) ended: Option<Timestamp>,
+    /// Whether the export tells the end.
+    pub(super) finished: bool,
     pub(super) zone: Zone,
 }
 
@@ -68,7 +70,7 @@ impl HostTimes {
         };
         let started = utc(self.start_stamp, self.start);
         let ended = utc(self.end_stamp, self.end);
-        Span { started, ended: ended.or(started), zone }
+        Span { started, ended: ended.or(started), finished: ended.is_some(), zone }
     }
 
     /// The zone that `HOST_START` and its time stamp show together, if it is one that exists.

@@ -148,17 +148,7 @@ pub(super) fn name_attribute(tag: &[u8]) -> String {
 /// Reads a `preference`: if it is `plugin_set`, those of its plugins that are looked for, sorted.
 /// None for every other preference, and for a list that holds no plugin id at all.
 pub(super) fn parse_plugin_set(markup: &[u8], catalogue: &Catalogue) -> Option<Vec<u32>> {
-    memmem::find(markup, b"plugin_set")?;
-    let (decoded, _) = text::decode(markup);
-    let (mut is_set, mut list) = (false, String::new());
-    for_each_child(&decoded, &mut 0, |name, value| match name {
-        "name" => is_set = value.trim() == "plugin_set",
-        "value" => list = value.to_string(),
-        _ => {}
-    });
-    if !is_set {
-        return None;
-    }
+    let list = preference(markup, "plugin_set")?;
     let ids: Vec<u32> = list
         .split(';')
         .filter_map(|id| parse_decimal(id.trim().as_bytes()))
@@ -169,6 +159,41 @@ pub(super) fn parse_plugin_set(markup: &[u8], catalogue: &Catalogue) -> Option<V
     enabled.sort_unstable();
     enabled.dedup();
     (!ids.is_empty()).then_some(enabled)
+}
+
+/// Reads a `preference`: if it is `port_range` and lists ports (`T:1-1024,8025`), the TCP ones as
+/// ranges. None for every other preference, and for words such as `default`, which list nothing.
+pub(super) fn parse_ports(markup: &[u8]) -> Option<Vec<(u16, u16)>> {
+    let list = preference(markup, "port_range")?;
+    let (mut ranges, mut tcp) = (Vec::new(), true);
+    for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let (kind, ports) = entry.split_once(':').unwrap_or(("", entry));
+        tcp = match kind {
+            "" => tcp,
+            "T" | "t" => true,
+            _ => false,
+        };
+        let number = |text: &str| u16::try_from(parse_decimal(text.trim().as_bytes())?).ok();
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        let range = (number(first)?, number(last)?);
+        if tcp {
+            ranges.push(range);
+        }
+    }
+    (!ranges.is_empty()).then_some(ranges)
+}
+
+/// The value of a `preference`, if it is the one of that name.
+fn preference(markup: &[u8], wanted: &str) -> Option<String> {
+    memmem::find(markup, wanted.as_bytes())?;
+    let (decoded, _) = text::decode(markup);
+    let (mut fits, mut found) = (false, String::new());
+    for_each_child(&decoded, &mut 0, |name, value| match name {
+        "name" => fits = value.trim() == wanted,
+        "value" => found = value.to_string(),
+        _ => {}
+    });
+    fits.then_some(found)
 }
 
 #[cfg(test)]
@@ -228,5 +253,29 @@ mod tests {
         assert_eq!(set("plugin_set", "<value>10287</value>"), Some(vec![]));
         assert_eq!(set("plugin_set", ""), None);
         assert_eq!(set("other", value), None);
+    }
+
+    #[test]
+    fn the_port_range_of_a_policy() {
+        type Case = (&'static str, Option<&'static [(u16, u16)]>);
+        let ports = |name: &str, value: &str| {
+            let value = format!("<value>{value}</value>");
+            let markup = format!("<preference><name>{name}</name>{value}</preference>");
+            parse_ports(markup.as_bytes())
+        };
+        let cases: [Case; 8] = [
+            ("1-65535", Some(&[(1, 65_535)])),
+            ("25, 80,110-143", Some(&[(25, 25), (80, 80), (110, 143)])),
+            ("T:1-1024,2525,U:53,161", Some(&[(1, 1024), (2525, 2525)])),
+            ("U:53", None),
+            ("default", None),
+            ("all", None),
+            ("25-99999", None),
+            ("", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(ports("port_range", value).as_deref(), expected, "{value}");
+        }
+        assert_eq!(ports("udp_range", "25"), None);
     }
 }

@@ -80,6 +80,9 @@ impl<'a> Visit<'a> {
             ended: hosts.iter().filter_map(|h| h.ended).max(),
             scanners,
             enabled: scan.plugin_set.clone(),
+            ports: scan.ports.clone(),
+            finished: hosts.iter().all(|host| host.finished),
+            named: named(&hosts),
         };
         Self { hosts, scan }
     }
@@ -91,9 +94,19 @@ impl<'a> Visit<'a> {
 
     /// Findings about SMTP on a port.
     fn findings(&self) -> impl Iterator<Item = &'a Finding> + '_ {
-        let all = self.hosts.iter().flat_map(|host| &host.findings);
-        all.filter(|f| f.set_aside.is_none() && !f.roles.contains(&Role::Scanner))
+        findings(&self.hosts)
     }
+}
+
+fn findings<'a>(hosts: &[&'a ScannedHost]) -> impl Iterator<Item = &'a Finding> {
+    let all = hosts.iter().flat_map(|host| &host.findings);
+    all.filter(|f| f.set_aside.is_none() && !f.roles.contains(&Role::Scanner))
+}
+
+/// Ports and the plugins that name them.
+fn named(hosts: &[&ScannedHost]) -> Vec<(u16, u32)> {
+    let all: BTreeSet<(u16, u32)> = findings(hosts).map(|f| (f.port, f.plugin_id)).collect();
+    all.into_iter().collect()
 }
 
 /// `visits` are in the order newest first.
@@ -141,7 +154,7 @@ fn merge_target(
 ) -> Option<ScanTarget> {
     let names_it =
         |visit: &&Visit| visit.findings().any(|f| f.port == port && selection.selects(f.plugin_id));
-    let newest = visits.iter().find(|v| names_it(v) || v.scan.could_report(plugins))?;
+    let newest = visits.iter().find(|v| names_it(v) || v.scan.could_report(port, plugins))?;
     if !names_it(&newest) {
         return None;
     }
@@ -242,6 +255,7 @@ mod tests {
             ip: ip.parse().ok(),
             started: Some(Timestamp::from_seconds(day * 86_400)),
             ended: Some(Timestamp::from_seconds(day * 86_400 + 3600)),
+            finished: true,
             findings: findings.iter().map(|&(port, id)| finding(port, id, helo(id))).collect(),
             ..ScannedHost::default()
         }
@@ -345,7 +359,7 @@ mod tests {
         assert!(merged.iter().all(|host| host.targets.is_empty()));
         assert_eq!(scanner_addresses(&scans), ["192.0.2.9".parse::<IpAddr>().unwrap()]);
         assert_eq!(merged[1].scans[0].scanners, scanner_addresses(&scans));
-        assert!(merged[1].last_scanned_for(&[10263]).is_some());
+        assert!(merged[1].scans[0].could_report(25, &[10263]));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) enum Part {
     HostEnd,
     /// The policy's list of plugins, of those that are looked for.
     PluginSet(Vec<u32>),
+    /// The TCP ports of the scan's policy.
+    Ports(Vec<(u16, u16)>),
 }
 
 /// What comes behind the bytes of a chunk.
@@ -357,7 +359,9 @@ impl<'a> Walker<'a> {
                 Err(reason) => Some(Part::Rejected(capture.at, reason)),
             },
             Spot::Properties => Some(Part::Properties(Box::new(host::parse_properties(markup)))),
-            _ => host::parse_plugin_set(markup, self.catalogue).map(Part::PluginSet),
+            _ => host::parse_plugin_set(markup, self.catalogue)
+                .map(Part::PluginSet)
+                .or_else(|| host::parse_ports(markup).map(Part::Ports)),
         };
         self.parts.extend(part);
     }

@@ -75,6 +75,9 @@ pub(super) fn host(address: &str, name: &str, ports: &[u16]) -> MergedHost {
             ended: Some(noon(30)),
             scanners: vec![ip("10.9.9.9")],
             enabled: None,
+            ports: None,
+            finished: true,
+            named: Vec::new(),
         }],
         targets: ports.iter().map(target).collect(),
     }

@@ -136,6 +136,9 @@ fn hosts(rng: &mut Rng) -> Vec<MergedHost> {
                     ended: Some(started.plus_seconds(300)),
                     scanners: vec![ip("10.9.9.9")],
                     enabled: None,
+                    ports: None,
+                    finished: true,
+                    named: Vec::new(),
                 }],
                 targets: targets(rng),
             });
