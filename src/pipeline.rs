@@ -4,6 +4,8 @@
 //! The scans are read first: their targets decide which log lines matter. No clock and no terminal
 //! here; the caller shows progress and holds signals off while the outputs are swapped.
 
+mod between;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,6 +28,7 @@ use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
+use crate::state::State;
 use crate::tickets::{Author, Setting, Standings};
 use crate::writers::escape::{CsvCells, CsvSafe};
 use crate::writers::outdir::OutDir;
@@ -133,6 +136,8 @@ pub struct Published {
     pub altered_cells: u64,
     /// Events outside the window, left out.
     pub left_out: u64,
+    /// What was done for earlier runs, each a sentence.
+    pub late: Vec<String>,
 }
 
 impl Published {
@@ -171,7 +176,12 @@ pub fn size_of_inputs(job: &Job) -> u64 {
 /// Of kind `Locked` at once where another run works into the same folder; `NoScan` where no export
 /// could be used; `Output` where the outputs could not be written. The previous set is whole then.
 pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<Published> {
+    let mut state = job.state.as_deref().map(State::open).transpose()?;
     let out = OutDir::open(&job.out)?;
+    let late = match &mut state {
+        Some(state) => between::deliver_late(state, &out, before)?,
+        None => Vec::new(),
+    };
     let Inputs { scans, logs, refused } = find_inputs(job)?;
     let (scans, mut reports) = read_scans(job, &scans, &refused, progress)?;
     let world = World::new(&merge_scans(&scans, &job.scan_options.plugins), &job.policy);
@@ -195,7 +205,12 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         profiles: &job.profiles,
         csv: &csv,
     };
-    let NewSet { written, notes } = write_outputs(&out, &run, before)?;
+    let NewSet { written, notes } = match &mut state {
+        Some(state) => {
+            between::commit_and_publish(state, job.clock, (&out, &run), |_, _| Ok(()), before)?
+        }
+        None => write_outputs(&out, &run, before)?,
+    };
     account.warnings.extend(notes);
     let altered_cells = csv.altered();
     Ok(Published {
@@ -205,6 +220,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         written,
         altered_cells,
         left_out,
+        late,
         inputs: reports,
     })
 }

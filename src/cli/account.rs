@@ -174,6 +174,7 @@ fn ticket(target: &JudgedTarget) -> String {
 /// What is missing or was guessed: said with `--quiet` too.
 fn missing(text: &mut String, published: &Published) {
     let Published { inputs, judgement, account, .. } = published;
+    list(text, "note: ", published.late.iter().cloned());
     list(text, "INCOMPLETE: ", account.incomplete.iter().cloned());
     list(text, "note: ", account.warnings.iter().chain(&judgement.warnings).cloned());
     let reference = if account.reference_time.is_some() { "--now" } else { "the file's time" };

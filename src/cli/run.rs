@@ -2,6 +2,7 @@
 //! exit code.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,7 @@ use super::args::{FailOn, OnOff, RunArguments};
 use super::inputs::{parse_time, policy_with_flags};
 use super::progress::{Progress, Verbosity};
 use super::signals::Signals;
+use super::terminal;
 
 /// Exit code of a complete run in which no ticket reached `--fail-on`.
 const COMPLETE: u8 = 0;
@@ -39,8 +41,12 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
     let pool = pipeline::workers(arguments.threads)?;
     let result = pool.install(|| {
         let mut before = |step: Step<'_>| {
-            if step == Step::Swap {
-                signals.disarm();
+            match step {
+                Step::Record | Step::Swap => signals.disarm(),
+                Step::Delivered if signals.rearm().is_some() => {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                _ => {}
             }
             Ok(())
         };
@@ -48,7 +54,14 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
     });
     progress.finish();
     let signal = signals.rearm();
-    let published = result?;
+    let published = match (result, signal) {
+        (Ok(published), _) => published,
+        (Err(error), Some(code)) => {
+            terminal::say(&error.to_string());
+            return Ok(code);
+        }
+        (Err(error), None) => return Err(error),
+    };
     account::tell(&published, &job, verbosity);
     Ok(signal.unwrap_or_else(|| exit_code(&published, arguments.fail_on)))
 }

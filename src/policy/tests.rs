@@ -166,7 +166,7 @@ const WRONG: [(&str, &str); 28] = [
     ),
     (
         "[network]\n",
-        "line 1: unknown key \"network\"; expected \"networks\", the nearest of inputs, input, outputs, networks, asset, verdicts, correlation, priority",
+        "line 1: unknown key \"network\"; expected \"networks\", the nearest of inputs, input, outputs, networks, asset, verdicts, correlation, priority, accepted_risk",
     ),
     (
         "\n[[asset]]\nmatch = [\"a\"]\nrolle = \"mx\"",

@@ -6,6 +6,7 @@
 //! `schema.sql` is the whole schema; each table has one file here that reads and writes it.
 
 mod file;
+mod runs;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::{Error, Result};
 
 pub use file::VERSION;
+pub use runs::{RunId, Undelivered};
 
 /// The open state of this run; no other run can open it meanwhile.
 #[derive(Debug)]
@@ -65,6 +67,10 @@ impl State {
         }
         Ok(Changes { transaction, path })
     }
+
+    fn fault(&self, error: &rusqlite::Error) -> Error {
+        file::told(&self.path, error)
+    }
 }
 
 /// What a run changes: all of it, or nothing where it is dropped without [`Changes::commit`].
@@ -82,6 +88,10 @@ impl Changes<'_> {
     pub fn commit(self) -> Result<()> {
         let Self { transaction, path } = self;
         transaction.commit().map_err(|error| file::told(path, &error))
+    }
+
+    fn fault(&self, error: &rusqlite::Error) -> Error {
+        file::told(self.path, error)
     }
 }
 

@@ -8,6 +8,9 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::error::Kind;
+use crate::model::time::Timestamp;
+use crate::writers::outdir::OutDir;
+use crate::writers::publish::Staging;
 
 fn count_runs(path: &Path) -> i64 {
     let connection = Connection::open(path).unwrap();
@@ -133,4 +136,40 @@ fn a_draft_of_a_stopped_run_is_replaced() {
     fs::write(temp.path().join("state.db.new"), "half").unwrap();
     drop(State::open(&path).unwrap());
     assert!(!temp.path().join("state.db.new").exists());
+}
+
+/// The set of a run, staged in a folder beside the state.
+fn stage(out: &OutDir) -> Staging<'_> {
+    let mut staging = out.stage().unwrap();
+    // Longer than one part, and not to be packed well.
+    let long: Vec<u8> =
+        (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    staging.write("tickets.csv", |to| to.write_all(&long)).unwrap();
+    staging.write("sources.csv", |_| Ok(())).unwrap();
+    staging.write("run.json", |to| to.write_all(b"{}\n")).unwrap();
+    staging
+}
+
+#[test]
+fn kept_outputs_are_given_back_to_the_byte_and_then_dropped() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("out");
+    let mut state = State::open(&temp.path().join("state.db")).unwrap();
+    let out = OutDir::open(&folder).unwrap();
+    let staging = stage(&out);
+    let changes = state.begin().unwrap();
+    let run = changes.add_run(Timestamp(1), staging.path()).unwrap();
+    changes.keep_outputs(run, &staging).unwrap();
+    changes.commit().unwrap();
+    let expected = staging.written().to_vec();
+    drop(staging);
+    assert_eq!(state.undelivered().unwrap(), [Undelivered { run, out: folder }]);
+    let mut again = out.stage().unwrap();
+    state.stage(run, &mut again).unwrap();
+    assert_eq!(again.written(), expected);
+    state.mark_delivered(run).unwrap();
+    assert_eq!(state.undelivered().unwrap(), []);
+    let left = "SELECT (SELECT count(*) FROM output) + (SELECT count(*) FROM output_part)";
+    let left: i64 = state.connection.query_row(left, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
 }

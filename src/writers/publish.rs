@@ -55,6 +55,12 @@ pub enum Step<'n> {
     Sync,
     /// The journal is taken away: the new set is there.
     Commit,
+    /// What the run found is about to become part of the state; the outputs follow.
+    Record,
+    /// The outputs are in place, and the state is about to be told so.
+    Mark,
+    /// The outputs of an earlier, stopped run were put in place; the run itself begins.
+    Delivered,
 }
 
 /// What the caller wants to know of the steps, see [`Step`].
@@ -188,6 +194,15 @@ impl Staging<'_> {
         let mut draft = self.begin(name.to_owned())?;
         draft.write(body)?;
         self.keep(draft)
+    }
+
+    /// Opens a file written before, to read it.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Output`].
+    pub fn open(&self, name: &str) -> Result<File> {
+        let file = self.folder.open_file(name);
+        file.map_err(|e| Error::output(&self.out.path().join(name), format!("cannot be read: {e}")))
     }
 
     /// The files written so far, in order.
