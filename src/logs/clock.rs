@@ -232,11 +232,27 @@ impl Civil {
     fn seconds_in(&self, year: i32) -> Option<i64> {
         let date = NaiveDate::from_ymd_opt(year, u32::from(self.month), u32::from(self.day))?;
         let days = i64::from(date.num_days_from_ce()) - 719_163;
-        let time =
-            i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
-        Some(days * 86_400 + time)
+        Some(days * DAY + self.second_of_day())
+    }
+
+    fn second_of_day(&self) -> i64 {
+        i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second)
+    }
+
+    fn date(&self) -> Date {
+        (self.year, self.month, self.day, self.offset)
+    }
+
+    fn midnight(&self) -> Self {
+        Self { hour: 0, minute: 0, second: 0, ..*self }
     }
 }
+
+/// What is the same for all times of a day: year, month, day and offset.
+type Date = (Option<i32>, u8, u8, Option<i32>);
+
+/// Seconds in a day.
+const DAY: i64 = 86_400;
 
 /// The zone of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,7 +279,7 @@ impl Zone {
 /// What an input's clock had to guess, for the run's account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Guesses {
-    /// Times without a year, neighbours of the same second counted once.
+    /// Times without a year, neighbours of the same day counted once.
     pub years: u64,
     /// Times without a zone, counted likewise, on an input whose zone nobody named.
     pub zones: u64,
@@ -279,6 +295,9 @@ pub struct Clock {
     cached_offset: Cell<(i64, i64)>,
     /// The last civil time and what it became: neighbouring lines often share their second.
     last: Cell<Option<(Civil, Option<Timestamp>)>>,
+    /// The last date all of whose times lie in one year and have one offset, and the second since
+    /// 1970 at which it begins.
+    last_day: Cell<Option<(Date, i64)>>,
 }
 
 impl Clock {
@@ -291,6 +310,7 @@ impl Clock {
             guesses: Cell::default(),
             cached_offset: Cell::new((i64::MIN, 0)),
             last: Cell::new(None),
+            last_day: Cell::new(None),
         }
     }
 
@@ -315,11 +335,30 @@ impl Clock {
     }
 
     fn resolve_civil(&self, civil: &Civil) -> Option<Timestamp> {
+        let seconds = match self.last_day.get() {
+            Some((date, start)) if date == civil.date() => start + civil.second_of_day(),
+            _ => self.look_up(civil)?,
+        };
+        Some(Timestamp(seconds.checked_mul(SECOND)?.checked_add(i64::from(civil.micros))?))
+    }
+
+    fn look_up(&self, civil: &Civil) -> Option<i64> {
         let seconds = match civil.year {
             Some(year) => self.to_utc(civil, civil.seconds_in(year)?),
             None => self.latest_year(civil)?,
         };
-        Some(Timestamp(seconds.checked_mul(SECOND)?.checked_add(i64::from(civil.micros))?))
+        let start = seconds - civil.second_of_day();
+        let is_even = matches!(self.zone, Zone::Guessed | Zone::Fixed(_)) || civil.offset.is_some();
+        // Unless the limit of the missing year lies inside the day.
+        let last = Civil { hour: 23, minute: 59, second: 60, ..*civil };
+        let whole = || {
+            let ends = [civil.midnight(), last].map(|end| self.latest_year(&end));
+            ends == [Some(start), Some(start + last.second_of_day())]
+        };
+        if is_even && (civil.year.is_some() || whole()) {
+            self.last_day.set(Some((civil.date(), start)));
+        }
+        Some(seconds)
     }
 
     /// The latest year that puts the time at or before the reference plus the slack; eight years

@@ -13,10 +13,35 @@ use crate::logs::line::Line;
 /// Heads within heads that are opened.
 const MOST_HEADS: usize = 3;
 
+/// The time of the head of one line, for the next: neighbouring lines often share their second.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LastTime(Option<([u8; COLUMNS], LogTime)>);
+
+/// Bytes of `Nov  2 10:00:00`.
+const COLUMNS: usize = 15;
+
+impl LastTime {
+    fn read(&mut self, columns: &[u8; COLUMNS]) -> Option<LogTime> {
+        match self.0 {
+            Some((known, time)) if known == *columns => Some(time),
+            _ => {
+                let time = LogTime::parse_rfc3164_columns(columns)?;
+                self.0 = Some((*columns, time));
+                Some(time)
+            }
+        }
+    }
+}
+
 /// Takes a raw line out of its syslog head or heads.
 pub fn open(raw: &[u8]) -> Line<'_> {
+    open_next(raw, &mut LastTime::default())
+}
+
+/// The same, for a line that follows another of its log.
+pub fn open_next<'a>(raw: &'a [u8], last: &mut LastTime) -> Line<'a> {
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-    if let Some(line) = open_usual(raw) {
+    if let Some(line) = open_usual(raw, last) {
         return line;
     }
     let mut line = Line::bare(raw);
@@ -36,13 +61,12 @@ pub fn open(raw: &[u8]) -> Line<'_> {
 /// a way of its own: fixed columns for the time, then a host and a tag that cannot be mistaken for
 /// anything else. Cisco's `Nov 02 2026 10:00:00 fw1 : %ASA-6-302013: ...` is read too. Whatever is
 /// the least unusual is left to the general way.
-fn open_usual(raw: &[u8]) -> Option<Line<'_>> {
-    let (time, rest) = usual_time(raw)?;
+fn open_usual<'a>(raw: &'a [u8], last: &mut LastTime) -> Option<Line<'a>> {
+    let (time, rest) = usual_time(raw, last)?;
     let rest = rest.strip_prefix(b" ")?;
     // A lower-case letter: no year, no zone, no second time.
     rest.first().filter(|b| b.is_ascii_lowercase())?;
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"._-".contains(b);
-    let host_end = rest.iter().position(|b| !plain(b))?;
+    let host_end = rest.iter().position(|&b| !is(b, IN_PLAIN_HOST))?;
     let host = rest.get(..host_end)?;
     let after = rest.get(host_end..)?.strip_prefix(b" ")?;
     if host.len() > 255 || host.contains(&b'.') && skip_priority_word(rest).is_some() {
@@ -54,9 +78,9 @@ fn open_usual(raw: &[u8]) -> Option<Line<'_>> {
 }
 
 /// The time in its fixed columns, with or without a year, and what follows.
-fn usual_time(raw: &[u8]) -> Option<(LogTime, &[u8])> {
-    if let Some(time) = LogTime::parse_rfc3164_columns(raw.first_chunk()?) {
-        return Some((time, raw.get(15..)?));
+fn usual_time<'a>(raw: &'a [u8], last: &mut LastTime) -> Option<(LogTime, &'a [u8])> {
+    if let Some(time) = last.read(raw.first_chunk()?) {
+        return Some((time, raw.get(COLUMNS..)?));
     }
     let time = LogTime::parse_rfc3164_year_columns(raw.first_chunk()?)?;
     Some((time, raw.get(20..)?))
@@ -243,7 +267,8 @@ type Tagged<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
 
 /// `tag:`, `tag[pid]:` or `tag[pid]` at the start of a message: tag, pid and what follows.
 fn tag_at_start(text: &[u8]) -> Option<Tagged<'_>> {
-    let end = text.iter().take(64).position(|b| matches!(b, b':' | b'[' | b' ' | b'=' | b'"'))?;
+    let head = text.get(..LONGEST_TAG).unwrap_or(text);
+    let end = head.iter().position(|&b| is(b, ENDS_TAG))?;
     let tag = text.get(..end).filter(|tag| !tag.is_empty())?;
     match text.get(end..)? {
         [b':', rest @ ..] if rest.is_empty() || rest.starts_with(b" ") => {
@@ -257,6 +282,37 @@ fn tag_at_start(text: &[u8]) -> Option<Tagged<'_>> {
         }
         _ => None,
     }
+}
+
+/// Longest tag, in bytes.
+const LONGEST_TAG: usize = 64;
+
+/// Classes of bytes, as bits of [`CLASSES`].
+const IN_PLAIN_HOST: u8 = 1;
+const ENDS_TAG: u8 = 2;
+
+/// Every byte's classes: looked up once a byte, where several tests would cost as many.
+static CLASSES: [u8; 256] = classes();
+
+#[allow(clippy::indexing_slicing, reason = "the index is at most 255, and this runs when built")]
+const fn classes() -> [u8; 256] {
+    let mut table = [0u8; 256];
+    let mut at = 0usize;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {
+            table[at] |= IN_PLAIN_HOST;
+        }
+        if matches!(byte, b':' | b'[' | b' ' | b'=' | b'"') {
+            table[at] |= ENDS_TAG;
+        }
+        at += 1;
+    }
+    table
+}
+
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
 }
 
 /// Whether a word can be a host: letters, digits and what stands in names and addresses.
@@ -310,15 +366,16 @@ mod tests {
         ];
         for text in lines {
             let raw = text.as_bytes();
-            if let Some(usual) = open_usual(raw) {
+            if let Some(usual) = open_usual(raw, &mut LastTime::default()) {
                 let general = open_one(raw, raw).unwrap();
                 assert_eq!(shown(&usual), shown(&general), "{text}");
                 assert_eq!(usual.time, general.time, "{text}");
             }
         }
-        assert!(open_usual(lines[0].as_bytes()).is_some());
-        assert!(open_usual(lines[1].as_bytes()).is_some());
-        assert!(open_usual(lines[2].as_bytes()).is_none());
+        let usual = |line: &'static str| open_usual(line.as_bytes(), &mut LastTime::default());
+        assert!(usual(lines[0]).is_some());
+        assert!(usual(lines[1]).is_some());
+        assert!(usual(lines[2]).is_none());
     }
 
     #[test]

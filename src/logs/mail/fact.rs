@@ -241,12 +241,14 @@ impl Verb {
 pub fn key(parts: &[&[u8]]) -> u64 {
     let mut hash = 0x9e37_79b9_7f4a_7c15;
     for part in parts {
-        for chunk in part.chunks(8) {
-            let mut word = [0u8; 8];
-            for (to, from) in word.iter_mut().zip(chunk) {
-                *to = *from;
-            }
-            hash = fold(hash ^ u64::from_le_bytes(word), 0xa076_1d64_78bd_642f);
+        let mut rest = *part;
+        while let Some((chunk, after)) = rest.split_first_chunk() {
+            hash = fold(hash ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            hash = fold(hash ^ word, 0xa076_1d64_78bd_642f);
         }
         hash = fold(hash ^ part.len() as u64, 0xe703_7ed1_a0b4_28db);
     }

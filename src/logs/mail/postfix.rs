@@ -90,7 +90,7 @@ enum Daemon<'a> {
 impl<'a> Daemon<'a> {
     /// Reads `INSTANCE/PROGRAM` or `INSTANCE/SERVICE/PROGRAM`.
     fn parse(tag: &'a [u8]) -> Option<Self> {
-        let slash = memchr::memrchr(b'/', tag)?;
+        let slash = tag.iter().rposition(|&byte| byte == b'/')?;
         let program = tag.get(slash.checked_add(1)?..)?;
         let prefix = tag.get(..slash)?;
         let daemon = match program {
@@ -138,8 +138,11 @@ struct Peer {
 /// Reads `name[address]` or `name[address]:port` (smtpd; the name is one that DNS allows, so it
 /// holds no bracket) or `[address]:port` (postscreen); gives what follows.
 fn take_peer(text: &[u8]) -> Option<(Peer, &[u8])> {
-    let name = run_length(text, LONGEST_NAME, NAME);
-    let inner = text.get(name..)?.strip_prefix(b"[")?;
+    // Most strangers have no name.
+    let inner = match text.strip_prefix(b"unknown[") {
+        Some(inner) => inner,
+        None => text.get(run_length(text, LONGEST_NAME, NAME)..)?.strip_prefix(b"[")?,
+    };
     let length = run_length(inner, LONGEST_ADDRESS, ADDRESS);
     let address = inner.get(..length)?;
     let mut rest = inner.get(length..)?.strip_prefix(b"]")?;
@@ -212,8 +215,9 @@ const fn classes() -> [u8; 256] {
 
 /// How many bytes at the start of the text are of a class, at most `most`.
 fn run_length(text: &[u8], most: usize, class: u8) -> usize {
-    let of_class = |byte: &&u8| CLASSES.get(usize::from(**byte)).is_some_and(|c| c & class != 0);
-    text.iter().take(most).take_while(of_class).count()
+    let text = text.get(..most).unwrap_or(text);
+    let of_class = |byte: u8| CLASSES.get(usize::from(byte)).is_some_and(|c| c & class != 0);
+    text.iter().position(|&byte| !of_class(byte)).unwrap_or(text.len())
 }
 
 /// The HELO name at the end of a line: `helo=<NAME>`. Postfix writes it behind all envelope

@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::logs::clock::{Clock, Guesses};
 use crate::logs::detect::{FormatId, Recognised};
-use crate::logs::envelope;
+use crate::logs::envelope::{self, LastTime};
 use crate::logs::fields::same;
 use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
 use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome, Reject};
@@ -109,6 +109,8 @@ pub(super) fn scan(
         flows: Vec::new(),
         mails: Vec::new(),
         scratch: Vec::new(),
+        last_time: LastTime::default(),
+        has_nuls: memchr(0, stretch.text).is_some(),
     };
     scan.note_times_at_ends();
     scan.walk();
@@ -126,6 +128,9 @@ struct Scan<'t, 'r> {
     flows: Vec<FlowRecord<'t>>,
     mails: Vec<MailRecord<'t>>,
     scratch: Vec<u8>,
+    last_time: LastTime,
+    /// Whether any line of the stretch may be damaged by NULs.
+    has_nuls: bool,
 }
 
 /// How a line ended, and the format that ended it.
@@ -145,7 +150,7 @@ impl<'t> Scan<'t, '_> {
         let mut at = 0;
         while let Some(hit) = hits.next(text, at) {
             let before = text.get(at..hit).unwrap_or_default();
-            let start = memrchr(b'\n', before).map_or(at, |found| at + found + 1);
+            let start = last_line_start(before).map_or(at, |found| at + found);
             let after = text.get(hit..).unwrap_or_default();
             let end = memchr(b'\n', after).map(|found| hit + found);
             self.pass_over(at, start);
@@ -224,7 +229,7 @@ impl<'t> Scan<'t, '_> {
         if unfinished && self.stretch.ending == Ending::Torn {
             return;
         }
-        let line = clean(raw);
+        let line = if self.has_nuls { clean(raw) } else { raw.strip_suffix(b"\r").unwrap_or(raw) };
         if line.is_empty() {
             return;
         }
@@ -273,7 +278,8 @@ impl<'t> Scan<'t, '_> {
         // The buffers hold slices of the stretch, so they can be used again for its next line.
         let (mut flows, mut mails) =
             (std::mem::take(&mut self.flows), std::mem::take(&mut self.mails));
-        let end = self.read_opened(&envelope::open(raw), &mut flows, &mut mails);
+        let line = envelope::open_next(raw, &mut self.last_time);
+        let end = self.read_opened(&line, &mut flows, &mut mails);
         flows.clear();
         mails.clear();
         (self.flows, self.mails) = (flows, mails);
@@ -442,6 +448,17 @@ impl<'t> Scan<'t, '_> {
 /// What a firewall format made of a line, and the mail format that is to read it.
 type Stray =
     (Option<(u8, &'static dyn FirewallFormat, Outcome)>, Option<(u8, &'static dyn MailFormat)>);
+
+/// Where the line begins that what follows `before` stands in, if not at its start.
+fn last_line_start(before: &[u8]) -> Option<usize> {
+    // In a log of which every line is read it is the next line: a search from behind pays off only
+    // where lines are passed over.
+    const SHORT: usize = 64;
+    if before.len() < SHORT && !before.contains(&b'\n') {
+        return None;
+    }
+    memrchr(b'\n', before).map(|at| at + 1)
+}
 
 /// Whether anything of a line was worth keeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

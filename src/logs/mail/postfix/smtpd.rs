@@ -6,7 +6,7 @@
 
 use memchr::memmem;
 
-use super::{Peer, helo_name, take_peer, take_queue_id};
+use super::{DIGIT, Peer, helo_name, run_length, take_peer, take_queue_id};
 use crate::logs::fields;
 use crate::logs::line::Line;
 use crate::logs::mail::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Weight, key};
@@ -221,10 +221,18 @@ fn read_counters(text: &[u8]) -> Option<(End, Summary)> {
     let mut counted = false;
     let (mut end, mut helo, mut messages) = (End::Lost, Answer::NotSent, 0u32);
     let mut summary = Summary::default();
-    for word in text.split(|&b| b == b' ').filter(|word| !word.is_empty()) {
-        let (name, value) = fields::split_once(word, b'=')?;
-        let (ok, total) = fields::split_once(value, b'/').unwrap_or((value, value));
-        let (ok, total) = (parse_decimal(ok)?, parse_decimal(total)?);
+    let mut rest = text.trim_ascii_start();
+    while !rest.is_empty() {
+        let name = rest.get(..rest.iter().position(|&b| b == b'=' || b == b' ')?)?;
+        let (ok, after) = take_number(rest.get(name.len()..)?.strip_prefix(b"=")?)?;
+        let (total, after) = match after.strip_prefix(b"/") {
+            Some(after) => take_number(after)?,
+            None => (ok, after),
+        };
+        if !after.is_empty() && !after.starts_with(b" ") {
+            return None;
+        }
+        rest = after.trim_ascii_start();
         match name {
             b"commands" => {
                 counted = true;
@@ -246,6 +254,12 @@ fn read_counters(text: &[u8]) -> Option<(End, Summary)> {
     summary.helo = Some(helo);
     summary.messages = Some(messages);
     counted.then_some((end, summary))
+}
+
+/// A decimal number at the start of the text, and what follows it.
+fn take_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let length = run_length(text, 20, DIGIT);
+    Some((parse_decimal(text.get(..length)?)?, text.get(length..)?))
 }
 
 /// Splits at the first occurrence of a separator of a few bytes. Its places are found by its first
