@@ -42,8 +42,11 @@ fn written(text: &mut String, published: &Published, out: &Path) {
     let count = counted(published.tickets().count() as u64, "ticket");
     let out = shown_folder(out);
     let names: Vec<_> = published.written.iter().map(|file| &*file.name).collect();
-    let others: Vec<_> = names.into_iter().filter(|name| *name != "tickets.csv").collect();
-    line(text, &format!("{count} in {out}/tickets.csv (beside it: {})", others.join(", ")));
+    let mut others: Vec<_> = names.into_iter().filter(|name| *name != "tickets.csv").collect();
+    let more = others.len().saturating_sub(MOST);
+    others.truncate(MOST);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    line(text, &format!("{count} in {out}/tickets.csv (beside it: {}{more})", others.join(", ")));
     if published.altered_cells > 0 {
         let cells = counted(published.altered_cells, "cell");
         line(

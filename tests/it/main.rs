@@ -6,6 +6,7 @@
 mod architecture;
 mod case;
 mod oracle;
+mod profiles;
 mod program;
 mod known_truth;
 mod determinism;

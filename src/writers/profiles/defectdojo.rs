@@ -5,7 +5,8 @@
 //! description decide: they hold nothing that changes from run to run; what was seen stands under
 //! `impact`. A reimport leaves matched findings as they are. `service` is not sent: the reimport
 //! compares it with the one of its own request and would neither match nor close. The parser refuses
-//! keys that it does not know and fails on some empty values: what is not known is left out.
+//! keys that it does not know and fails on some empty values: what is not known is left out. Texts are
+//! shown as Markdown: those that hold strangers' words stand in fences.
 //!
 //! DefectDojo: Generic Findings Import; `dojo/tools/generic/json_parser.py`.
 
@@ -18,7 +19,7 @@ use crate::model::judged::{JudgedTarget, Verdict};
 use crate::tickets::{Status, Ticket};
 use crate::writers::Run;
 use crate::writers::escape::lines;
-use crate::writers::profiles::texts::{ISO_DATE, by_priority, cut, date, short_id};
+use crate::writers::profiles::texts::{ISO_DATE, by_priority, cut, date, fenced, short_id};
 use crate::writers::profiles::{Export, Files, Profile};
 use crate::writers::publish::Draft;
 
@@ -118,20 +119,25 @@ struct Endpoint {
     port: u16,
 }
 
+impl Endpoint {
+    fn new(host: IpAddr, port: u16) -> Self {
+        Self { protocol: "smtp", host, port }
+    }
+}
+
 impl Finding {
     fn new(ticket: &Ticket) -> Self {
-        let asset = lines(&ticket.asset);
-        let (port, id, texts) = (ticket.port, &ticket.ticket_id, &ticket.texts);
-        let text = |text: &str| lines(text).into_owned();
-        let title = format!("SMTP HELO accepted from unexpected clients: {asset} port {port}");
+        let (id, texts) = (&ticket.ticket_id, &ticket.texts);
+        let title = format!("SMTP exposure: {} port {}", lines(&ticket.asset), ticket.port);
+        let text = |text: &str| fenced(&lines(text));
         let plugins: Vec<_> = ticket.detected_by.iter().map(|p| p.id.to_string()).collect();
         let evidence: Vec<_> = ticket.evidence.iter().map(ToString::to_string).collect();
         Self {
             title: cut(&title, TITLE).into_owned(),
             description: format!(
-                "The SMTP service on {asset}, port {port}/tcp, was found by a scan and held against \
-                 firewall and mail logs. What they show, and how sure that is, stands under impact \
-                 as of the first import, and as of every run in tickets.csv under {id}."
+                "A scan found the SMTP service of ticket {id}; firewall and mail logs were read for \
+                 who uses it. What they show, and how sure that is, stands under impact as of the \
+                 first import, and in tickets.csv as of the last run."
             ),
             severity: by_priority(ticket.priority, ["Critical", "High", "Medium", "Low"]),
             unique_id_from_tool: short_id(id, UNIQUE_ID).into_owned(),
@@ -143,16 +149,16 @@ impl Finding {
             mitigation: text(&format!("{}\n\n{}", texts.remediation, texts.rollback)),
             steps_to_reproduce: text(&texts.verification),
             severity_justification: text(&ticket.reasons.join("\n")),
-            references: text(&evidence.join("\n")),
+            references: if evidence.is_empty() {
+                String::new()
+            } else {
+                text(&evidence.join("\n"))
+            },
             planned_remediation_date: date(ticket.due_date, ISO_DATE),
             tags: ["smtp-helo", ticket.priority.word(), ticket.verdict.word()]
                 .map(str::to_ascii_lowercase)
                 .to_vec(),
-            endpoints: ticket
-                .ip
-                .map(|host| Endpoint { protocol: "smtp", host, port })
-                .into_iter()
-                .collect(),
+            endpoints: ticket.ip.map(|host| Endpoint::new(host, ticket.port)).into_iter().collect(),
         }
     }
 }

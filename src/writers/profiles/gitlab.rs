@@ -17,7 +17,9 @@ use crate::writers::Run;
 use crate::writers::escape::CsvCells;
 use crate::writers::profiles::by_change::ByChange;
 use crate::writers::profiles::sheet::Limits;
-use crate::writers::profiles::texts::{ISO_DATE, cut, date, parts, pointer, shortened, standing};
+use crate::writers::profiles::texts::{
+    ISO_DATE, cut, date, fenced, parts, pointer, shortened, standing,
+};
 use crate::writers::profiles::{Export, Profile};
 
 /// The profile.
@@ -70,18 +72,11 @@ fn cells(ticket: &Ticket, csv: &CsvCells) -> Vec<String> {
 fn description(ticket: &Ticket, csv: &CsvCells) -> String {
     let mut text = standing(ticket);
     for (title, part) in parts(ticket, csv) {
-        let part = shortened(&part, PART, &pointer(ticket));
-        let fence = fence(&part);
+        let part = fenced(&shortened(&part, PART, &pointer(ticket)));
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n\n**{title}**\n\n{fence}text\n{part}\n{fence}");
+        let _ = write!(text, "\n\n**{title}**\n\n{part}");
     }
     let priority = ticket.priority.word().to_ascii_lowercase();
     let _ = write!(text, "\n\n/label ~smtp-helo ~{priority}");
     text
-}
-
-/// A fence that is longer than any row of backticks in the text.
-fn fence(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    "`".repeat(longest.saturating_add(1).max(3))
 }

@@ -11,8 +11,6 @@
 //!
 //! Atlassian documentation: Importing data from CSV; Create issues using the CSV importer.
 
-use std::collections::BTreeSet;
-
 use crate::error::Result;
 use crate::model::judged::JudgedTarget;
 use crate::tickets::{Change, Ticket};
@@ -81,9 +79,9 @@ impl Profile for Jira {
             update: Sheet::new(UPDATE, &update, LIMITS),
             csv: run.csv,
             known: run.profiles.jira_issues.as_ref(),
-            untold: BTreeSet::new(),
-            missing: BTreeSet::new(),
-            ambiguous: BTreeSet::new(),
+            untold: Tickets::default(),
+            missing: Tickets::default(),
+            ambiguous: Tickets::default(),
         })
     }
 }
@@ -95,11 +93,11 @@ struct Issues<'r> {
     /// What Jira has, if an export was given.
     known: Option<&'r JiraIssues>,
     /// Told to Jira before, in neither file: nobody says which issues they are.
-    untold: BTreeSet<String>,
+    untold: Tickets,
     /// Told before, and no export has them.
-    missing: BTreeSet<String>,
+    missing: Tickets,
     /// Of more than one issue.
-    ambiguous: BTreeSet<String>,
+    ambiguous: Tickets,
 }
 
 impl Export for Issues<'_> {
@@ -108,17 +106,17 @@ impl Export for Issues<'_> {
         match (issue, ticket.change) {
             (None | Some(Match::One(_)), Change::Same) | (Some(Match::None), Change::Closed) => {}
             (None, Change::Raised) => self.new.write(&cells(ticket, self.csv), files)?,
-            (None, Change::Changed | Change::Closed) => tell(&mut self.untold, ticket),
+            (None, Change::Changed | Change::Closed) => self.untold.add(ticket),
             (Some(Match::One(key)), _) => {
                 self.update.write(&updating_cells(key, ticket, self.csv), files)?;
             }
             (Some(Match::None), change) => {
                 if change != Change::Raised {
-                    tell(&mut self.missing, ticket);
+                    self.missing.add(ticket);
                 }
                 self.new.write(&cells(ticket, self.csv), files)?;
             }
-            (Some(Match::Several), _) => tell(&mut self.ambiguous, ticket),
+            (Some(Match::Several), _) => self.ambiguous.add(ticket),
         }
         Ok(())
     }
@@ -138,22 +136,34 @@ impl Export for Issues<'_> {
                  label from all but one",
             ),
         ];
-        Ok(told.iter().filter_map(|(ids, what)| note(ids, what)).collect())
+        Ok(told.iter().filter_map(|(tickets, what)| tickets.told(what)).collect())
     }
 }
 
-fn tell(ids: &mut BTreeSet<String>, ticket: &Ticket) {
-    ids.insert(ticket.ticket_id.clone());
+/// Tickets that something is true of: how many, and the first of them.
+#[derive(Default)]
+struct Tickets {
+    count: u64,
+    first: Vec<String>,
 }
 
-/// How many tickets something is true of, and the first of them.
-fn note(ids: &BTreeSet<String>, what: &str) -> Option<String> {
-    const FIRST: usize = 5;
-    let first: Vec<_> = ids.iter().take(FIRST).map(String::as_str).collect();
-    let more = if ids.len() > FIRST { ", ..." } else { "" };
-    let tickets = if ids.len() == 1 { "ticket" } else { "tickets" };
-    (!ids.is_empty())
-        .then(|| format!("jira: {} {tickets} {what} ({}{more})", ids.len(), first.join(", ")))
+impl Tickets {
+    fn add(&mut self, ticket: &Ticket) {
+        const FIRST: usize = 5;
+        self.count = self.count.saturating_add(1);
+        if self.first.len() < FIRST {
+            self.first.push(ticket.ticket_id.clone());
+        }
+    }
+
+    /// A sentence about them, if there are any.
+    fn told(&self, what: &str) -> Option<String> {
+        let Self { count, first } = self;
+        let more = if *count > first.len() as u64 { ", ..." } else { "" };
+        let tickets = if *count == 1 { "ticket" } else { "tickets" };
+        let told = || format!("jira: {count} {tickets} {what} ({}{more})", first.join(", "));
+        (*count > 0).then(told)
+    }
 }
 
 /// The label that is an issue's alone.

@@ -82,7 +82,7 @@ fn parse_export(mut text: impl BufRead, path: &Path, issues: &mut JiraIssues) ->
     let header = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first);
     let Some((separator, columns)) = SEPARATORS.iter().find_map(|s| Columns::of(header, *s)) else {
         let message = "the Jira export has no column \"Issue key\", or none \"Labels\"; expected an \
-                       export with all fields";
+                       export with all fields, made in English";
         return Err(fault(path, Place::Line(1), message));
     };
     let mut reader = csv::ReaderBuilder::new()
@@ -161,6 +161,8 @@ impl Columns {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(text: &str) -> Result<JiraIssues> {
@@ -196,10 +198,23 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in any::<Vec<u8>>(), header in any::<bool>()) {
+            let head = if header { &b"Issue key,Labels\nA-1,helo-x-25\n"[..] } else { b"" };
+            let text = [head, &bytes].concat();
+            let mut issues = JiraIssues::default();
+            match parse_export(&*text, Path::new("jira.csv"), &mut issues) {
+                Ok(()) => prop_assert!(!header || issues.issue("helo-x-25") != Match::None),
+                Err(error) => prop_assert_eq!(error.exit_code(), 2),
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_export_is_refused() {
         let columns = "jira.csv: line 1: the Jira export has no column \"Issue key\", or none \
-            \"Labels\"; expected an export with all fields";
+            \"Labels\"; expected an export with all fields, made in English";
         let cases = [
             ("", columns),
             ("Summary,Labels\nx,helo-x-25\n", columns),

@@ -577,6 +577,13 @@ proptest! {
                 let json: serde_json::Value = serde_json::from_slice(bytes).unwrap();
                 prop_assert_eq!(json["findings"].as_array().unwrap().len(), 3);
                 let text = std::str::from_utf8(bytes).unwrap();
+                for finding in json["findings"].as_array().unwrap() {
+                    for key in ["impact", "mitigation", "steps_to_reproduce", "references"] {
+                        let outside = outside_fences(finding[key].as_str().unwrap_or_default());
+                        prop_assert_eq!(outside, [""; 0], "{}", key);
+                    }
+                    prop_assert!(!finding["description"].as_str().unwrap().contains(['!', '<', '[']));
+                }
                 let acts = ["\\u0000", "\u{202e}"].iter().any(|acting| text.contains(acting));
                 prop_assert!(!acts, "{}", text);
             }

@@ -135,6 +135,14 @@ pub(super) fn whole(ticket: &Ticket, csv: &CsvCells) -> String {
     text
 }
 
+/// Text of several lines as a block of Markdown in which nothing acts: its fence is longer than any
+/// row of backticks inside.
+pub(super) fn fenced(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.saturating_add(1).max(3));
+    format!("{fence}text\n{text}\n{fence}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
