@@ -164,6 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn no_line_closes_its_fence() {
+        let cases = [
+            ("a", "```text\na\n```"),
+            ("a\n```\n/close", "````text\na\n```\n/close\n````"),
+            ("`x` `````", "``````text\n`x` `````\n``````"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(fenced(text), expected);
+        }
+    }
+
+    #[test]
     fn long_ids_stay_different() {
         let (a, b) = ("helo-".to_owned() + &"a".repeat(300), "helo-".to_owned() + &"a".repeat(301));
         let (short_a, short_b) = (short_id(&a, 100), short_id(&b, 100));
