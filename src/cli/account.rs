@@ -11,6 +11,7 @@ use crate::model::time::Timestamp;
 use crate::pipeline::{self, Job, Published};
 use crate::tickets::ticket_id;
 use crate::writers::escape;
+use crate::writers::profiles;
 
 use super::progress::{Verbosity, size};
 use super::terminal;
@@ -41,12 +42,9 @@ pub(super) fn tell(published: &Published, job: &Job, verbosity: Verbosity) {
 fn written(text: &mut String, published: &Published, out: &Path) {
     let count = counted(published.tickets().count() as u64, "ticket");
     let out = shown_folder(out);
-    let names: Vec<_> = published.written.iter().map(|file| &*file.name).collect();
-    let mut others: Vec<_> = names.into_iter().filter(|name| *name != "tickets.csv").collect();
-    let more = others.len().saturating_sub(MOST);
-    others.truncate(MOST);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    line(text, &format!("{count} in {out}/tickets.csv (beside it: {}{more})", others.join(", ")));
+    let names = published.written.iter().map(|file| &*file.name);
+    let others = files(names.filter(|name| *name != "tickets.csv"));
+    line(text, &format!("{count} in {out}/tickets.csv (beside it: {others})"));
     if published.altered_cells > 0 {
         let cells = counted(published.altered_cells, "cell");
         line(
@@ -60,6 +58,23 @@ fn written(text: &mut String, published: &Published, out: &Path) {
         let id = ticket_id(&first.asset.key, first.port);
         line(text, &format!("Why, with the log lines: helotriage explain {id} --out {out}"));
     }
+}
+
+/// Files by name, those that a profile numbers together: `jira-new-001.csv to jira-new-016.csv`.
+fn files<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for name in names {
+        let kind = profiles::pattern(name).unwrap_or(name);
+        match groups.iter_mut().find(|(other, _)| *other == kind) {
+            Some((_, group)) => group.push(name),
+            None => groups.push((kind, vec![name])),
+        }
+    }
+    let told = groups.iter().map(|(_, group)| match group.as_slice() {
+        [first, .., last] => format!("{first} to {last}"),
+        group => group.concat(),
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// The output folder as one would type it here.
@@ -236,5 +251,26 @@ fn list(text: &mut String, head: &str, items: impl Iterator<Item = String>) {
     }
     if more > 0 {
         line(text, &format!("{head}and {more} more, see run.json"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_files_are_told_together() {
+        let names = [
+            "sources.csv",
+            "jira-new-001.csv",
+            "servicenow.csv",
+            "jira-new-002.csv",
+            "jira-new-003.csv",
+            "jira-update-001.csv",
+            "run.json",
+        ];
+        let expected = "sources.csv, jira-new-001.csv to jira-new-003.csv, servicenow.csv, \
+                        jira-update-001.csv, run.json";
+        assert_eq!(files(names.into_iter()), expected);
     }
 }

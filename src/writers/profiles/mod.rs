@@ -94,7 +94,13 @@ pub fn names() -> Vec<&'static str> {
 
 /// Whether a file of this name may be a profile's.
 pub fn owns(file: &str) -> bool {
-    PROFILES.iter().flat_map(|profile| profile.files()).any(|pattern| matches(pattern, file))
+    pattern(file).is_some()
+}
+
+/// The name of [`Profile::files`] that a file of this name has.
+pub fn pattern(file: &str) -> Option<&'static str> {
+    let mut patterns = PROFILES.iter().flat_map(|profile| profile.files()).copied();
+    patterns.find(|pattern| matches(pattern, file))
 }
 
 /// `pattern` is a name, or has `NNN` where `file` has three digits or more.
