@@ -47,6 +47,14 @@ impl<'a> Json<'a> {
         (!text.is_empty()).then_some(text)
     }
 
+    /// The object that has this key: itself, or the first of its members that has it, where a
+    /// collector has put a record into an object of its own.
+    pub fn holding(self, key: &str) -> Option<Json<'a>> {
+        let has = |value: &Json<'_>| value.get(key).is_some();
+        let inner = || self.members().map(|(_, value)| value).find(has);
+        if has(&self) { Some(self) } else { inner() }
+    }
+
     /// The text of an object's key.
     pub fn text_of(self, key: &str) -> Option<&'a [u8]> {
         self.get(key)?.text()
@@ -174,6 +182,9 @@ mod tests {
         assert_eq!(one.text(), Some(&b"1"[..]));
         assert_eq!(quoted.text(), Some(&br#"x\"]}"#[..]));
         assert_eq!(nested.text_of("c"), Some(&b"25.0"[..]));
+        assert_eq!(object.holding("d"), Some(object));
+        assert_eq!(object.holding("b"), object.get("a"));
+        assert_eq!(object.holding("c"), None);
     }
 
     #[test]

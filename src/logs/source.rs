@@ -7,6 +7,7 @@
 
 mod decompress;
 mod expand;
+mod records;
 mod utf16;
 
 use std::fs::{File, OpenOptions};
@@ -17,6 +18,7 @@ use std::time::UNIX_EPOCH;
 
 pub use decompress::{Compression, Decompressor};
 pub use expand::{Found, expand};
+pub use records::{RecordReader, Spread};
 pub use utf16::{Utf16, Utf16Reader};
 
 use crate::error::{Error, Place, Result};
@@ -84,7 +86,7 @@ pub(crate) fn describe(error: &io::Error) -> String {
 }
 
 /// The decompressed text of a file or of standard input, UTF-16 turned into UTF-8, the byte order
-/// mark dropped. Read errors say what was wrong with the compressed data.
+/// mark dropped, records of several lines put on one each. Read errors say what was wrong with the compressed data.
 pub struct Text {
     /// The path it was opened by.
     pub path: PathBuf,
@@ -97,27 +99,33 @@ pub struct Text {
     reader: Layers,
 }
 
-/// What a text is read through: a file or standard input; the decompressor; UTF-16.
+/// What a text is read through: a file or standard input; the decompressor; UTF-16, or records that
+/// are put together.
 enum Layers {
     Bytes(Decompressor),
     Units(Box<Utf16Reader<Decompressor>>),
+    Records(Box<RecordReader<Decompressor>>),
+}
+
+impl Layers {
+    fn decompressor(&self) -> &Decompressor {
+        match self {
+            Self::Bytes(inner) => inner,
+            Self::Units(outer) => outer.inner(),
+            Self::Records(outer) => outer.inner(),
+        }
+    }
 }
 
 impl Text {
     /// What was noticed besides the text (padding, garbage after the last gzip member).
     pub fn notes(&self) -> &[String] {
-        match &self.reader {
-            Layers::Bytes(inner) => inner.notes(),
-            Layers::Units(outer) => outer.inner().notes(),
-        }
+        self.reader.decompressor().notes()
     }
 
     /// Bytes taken from the file so far, compressed as they are.
     pub fn bytes_taken(&self) -> u64 {
-        match &self.reader {
-            Layers::Bytes(inner) => inner.bytes_taken(),
-            Layers::Units(outer) => outer.inner().bytes_taken(),
-        }
+        self.reader.decompressor().bytes_taken()
     }
 }
 
@@ -126,6 +134,7 @@ impl Read for Text {
         match &mut self.reader {
             Layers::Bytes(inner) => inner.read(buffer),
             Layers::Units(outer) => outer.read(buffer),
+            Layers::Records(outer) => outer.read(buffer),
         }
     }
 }
@@ -154,12 +163,14 @@ pub fn text_of(
     let buffered = BufReader::with_capacity(FILE_BUFFER, Box::new(whole) as Box<dyn Read + Send>);
     let mut inner = Decompressor::new(compression, buffered).map_err(|error| fault(&error))?;
     let start = inner.peek(MAGIC_BYTES);
-    let utf16 = Utf16::of(start);
-    let reader = if let Some(order) = utf16 {
-        Layers::Units(Box::new(Utf16Reader::new(inner, order)))
-    } else {
+    let (utf16, spread) = (Utf16::of(start), Spread::of(start));
+    if utf16.is_none() {
         inner.drop_utf8_mark();
-        Layers::Bytes(inner)
+    }
+    let reader = match (utf16, spread) {
+        (Some(order), _) => Layers::Units(Box::new(Utf16Reader::new(inner, order))),
+        (None, Some(spread)) => Layers::Records(Box::new(RecordReader::new(inner, spread))),
+        (None, None) => Layers::Bytes(inner),
     };
     Ok(Text { path: path.to_path_buf(), modified, compression, utf16, reader })
 }

@@ -10,7 +10,8 @@
 //! entry has a disposition. A flow has none: ingress is sampled after the firewall, so what the
 //! destination reports was permitted; egress is sampled before it, so the source's report proves
 //! nothing. Flows are sampled, both ways and by both ends, and told again each interval. An array
-//! of entries is read where it is one line or one entry a line. Skipped: all but TCP.
+//! of entries may be one line, or have one entry a line, or be printed for people, which
+//! `source::records` puts together. Skipped: all but TCP.
 
 use memchr::memmem;
 
@@ -79,8 +80,7 @@ fn entries(raw: &[u8]) -> impl Iterator<Item = Json<'_>> {
 
 fn parse<'a>(line: &Line<'a>, entry: Json<'a>) -> Parsed<'a> {
     // A push subscription and some collectors put the entry into an object of their own.
-    let inner = entry.members().map(|(_, value)| value).find(|v| v.get("jsonPayload").is_some());
-    let entry = if entry.get("jsonPayload").is_none() { inner.unwrap_or(entry) } else { entry };
+    let entry = entry.holding("jsonPayload").unwrap_or(entry);
     let payload = entry.get("jsonPayload").unwrap_or(entry);
     let connection = payload.get("connection").ok_or(Reject::new("connection", "an object"))?;
     // Tables hold every number as a floating one: `25.0`.

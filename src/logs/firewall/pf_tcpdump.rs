@@ -5,7 +5,8 @@
 //!
 //! Document: OpenBSD pflogd(8) and tcpdump(8). The port stands after the last dot, as a number or
 //! as a service's name. `-ttt` prints the time since the last packet, which is no time of day.
-//! Skipped: everything but TCP. With `-v` the ends stand on the next line: such lines are rejected.
+//! Skipped: everything but TCP. With `-v` the ends stand on the next line, which is put behind this
+//! one where it is indented (`source::records`); behind syslog heads such lines are rejected.
 
 use crate::logs::fields::{after, before};
 use crate::logs::firewall::ends::{Parsed, conclude, names_of_port, read_host, read_port};
@@ -120,15 +121,25 @@ fn split_word<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     Some((before(text, mark)?, after(text, mark)?))
 }
 
-/// `(tos 0x0, ttl 64, .., proto TCP (6), length 60) ` of tcpdump -v: whether it says TCP, and what
-/// follows it.
+/// `(tos 0x0, ttl 64, .., proto TCP (6), length 60) ` of tcpdump -v, `(hlim 64, next-header TCP (6)
+/// payload length: 40) ` of IPv6: whether it says TCP, and what follows it.
 fn skip_ip_header(text: &[u8]) -> (bool, &[u8]) {
     if !text.starts_with(b"(") {
         return (false, text);
     }
-    let is_tcp = memmem::find(text, b"proto TCP").is_some();
-    let end = after(text, b"length ").and_then(|rest| after(rest, b")"));
-    (is_tcp, end.unwrap_or_default().trim_ascii_start())
+    let mut depth = 0_usize;
+    let end = text.iter().position(|&b| {
+        match b {
+            b'(' => depth = depth.saturating_add(1),
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0
+    });
+    let (header, rest) = text.split_at_checked(end.unwrap_or(text.len())).unwrap_or((text, b""));
+    let has = |mark: &[u8]| memmem::find(header, mark).is_some();
+    let rest = rest.strip_prefix(b")").unwrap_or_default();
+    (has(b"proto TCP") || has(b"next-header TCP"), rest.trim_ascii_start())
 }
 
 /// `198.51.100.7.40001`, `2001:db8::7.40001`, `mx1.example.com.smtp`.
@@ -201,6 +212,12 @@ mod tests {
                     "block in on em0: (tos 0x0, ttl 4, flags [DF], proto TCP (6), length 60) {ends}: Flags [S]"
                 ),
                 format!("deny {flow} syn"),
+            ),
+            (
+                "block in on em0: (hlim 64, next-header TCP (6) payload length: 40) \
+                 2001:db8::7.40001 > 2001:db8::25.25: Flags [S], cksum 0x1 (correct), seq 1"
+                    .to_owned(),
+                "deny 2001:db8::7:40001 > 2001:db8::25:25 syn".to_owned(),
             ),
             (
                 "block in on em0: 2001:db8::7.40001 > mx1.example.com.smtp: Flags [S], seq 1"

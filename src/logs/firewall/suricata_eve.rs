@@ -58,7 +58,8 @@ impl FirewallFormat for Format {
 
 fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     let broken = Reject::new("event", "one JSON object on the line");
-    let event = Json::read_object(line.raw).and_then(record_in).ok_or(broken)?;
+    let event = Json::read_object(line.raw).and_then(|event| event.holding("event_type"));
+    let event = event.ok_or(broken)?;
     if event.text_of("proto").is_none_or(|proto| proto != b"TCP") {
         return Ok(None);
     }
@@ -81,13 +82,6 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     record.packet = packet;
     record.answer = flow.map_or(Answer::Untold, |flow| answer_of(action, flow));
     Ok(Some(record))
-}
-
-/// The event in an object: itself, or where a collector (Wazuh's `data`) has put it.
-fn record_in(object: Json<'_>) -> Option<Json<'_>> {
-    let is_event = |value: &Json<'_>| value.get("event_type").is_some();
-    let inner = || object.members().map(|(_, value)| value).find(is_event);
-    if is_event(&object) { Some(object) } else { inner() }
 }
 
 /// The alert's own word, or the verdict that Suricata 7 adds.

@@ -121,13 +121,14 @@ impl<'a> Entry<'a> {
     /// The program is the tag of the syslog head, or stands behind a time of its own:
     /// `@4000... tcpserver: `, `1157520813.485077 rblsmtpd: `.
     fn parse(line: &Line<'a>) -> Option<Self> {
-        if let Some(program) = line.tag.and_then(program_of) {
-            return Some(Self { line: *line, program, text: line.body });
-        }
+        // splogger's tag can be any word, a program's among them.
         let (time, whole) = take_stamp(line.body);
         let stamped = Line { time: time.or(line.time), ..*line };
         if let Some((program, text)) = take_program(whole) {
             return Some(Self { line: stamped, program, text });
+        }
+        if let Some(program) = line.tag.and_then(program_of) {
+            return Some(Self { line: *line, program, text: line.body });
         }
         let placed = time.is_some() || line.tag == Some(b"qmail".as_slice());
         let of_queue = placed && QUEUE.iter().any(|start| whole.starts_with(start));

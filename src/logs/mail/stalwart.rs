@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Stalwart documentation, "Events" and "Tracing and logging". The server writes an event's name and
-//! the session's ends before anything of the client's; texts are quoted, but quotes inside them
-//! are not escaped. Skipped: other protocols' events (their listeners authenticate too), raw input
-//! and output, events spread over several lines (`multiline`).
+//! the session's ends before anything of the client's; texts are quoted, and quotes inside them
+//! older versions do not escape. Events over several lines (`multiline`) are put together by
+//! `source::records`, but not where a journal's head stands on each. Skipped: other protocols' events
+//! (their listeners authenticate too), raw input and output.
 
 use std::net::IpAddr;
 

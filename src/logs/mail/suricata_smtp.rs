@@ -79,7 +79,8 @@ impl MailFormat for Format {
 
 fn parse<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) -> Result<Outcome, Reject> {
     let broken = Reject::new("event", "one JSON object on the line");
-    let event = Json::read_object(line.raw).ok_or(broken)?;
+    let event = Json::read_object(line.raw).and_then(|event| event.holding("event_type"));
+    let event = event.ok_or(broken)?;
     let Some(smtp) = event.get("smtp").filter(|smtp| smtp.is_object()) else {
         return Ok(Outcome::Ignored);
     };

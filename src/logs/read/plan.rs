@@ -27,7 +27,7 @@ use crate::logs::read::recipe::{
 };
 use crate::logs::read::stream::Stream;
 use crate::logs::read::{LogInput, ReadOptions};
-use crate::logs::source::{self, Compression, MAGIC_BYTES, STDIN, Utf16, open_text};
+use crate::logs::source::{self, Compression, MAGIC_BYTES, STDIN, Spread, Utf16, open_text};
 use crate::model::input::{Status, Tally};
 use crate::model::time::Timestamp;
 
@@ -139,7 +139,8 @@ fn look(input: &LogInput) -> Result<Look> {
         .map_err(|error| Error::input(&input.path, Place::Byte(0), error.to_string()))?;
     head.truncate(read);
     let magic = head.get(..MAGIC_BYTES).unwrap_or(&head);
-    if Compression::of(magic).is_some() || Utf16::of(magic).is_some() {
+    let is_plain = Compression::of(magic).is_none() && Utf16::of(magic).is_none();
+    if !is_plain || Spread::of(magic).is_some() {
         return look_at_stream(input, survey, Begin::Only, opened.size);
     }
     let metadata = opened.file.metadata().ok();

@@ -235,6 +235,29 @@ fn compression_does_not_matter() {
 }
 
 #[test]
+fn records_over_several_lines_are_one_each() {
+    let entry = |n: usize| {
+        format!(
+            "  {{\n    \"jsonPayload\": {{\n      \"connection\": {{\n        \"dest_ip\": \
+             \"203.0.113.25\",\n        \"dest_port\": 25,\n        \"protocol\": 6,\n        \
+             \"src_ip\": \"198.51.100.7\",\n        \"src_port\": {}\n      }},\n      \
+             \"disposition\": \"DENIED\"\n    }}\n  }}",
+            40_000 + n
+        )
+    };
+    let entries: Vec<String> = (0..300).map(entry).collect();
+    let array = format!("[\n{}\n]\n", entries.join(",\n"));
+    for content in [array.as_bytes().to_vec(), gzip(array.as_bytes())] {
+        let outcome = read_content(&content, &Setup::default());
+        let lines: Vec<&str> =
+            outcome.flows.iter().filter_map(|flow| flow.split(' ').next()).collect();
+        let expected: Vec<String> = (0..300).map(|n| format!("0:{}", 2 + n * 12)).collect();
+        assert_eq!(lines, expected);
+        assert_eq!(outcome.reports[0].tally.lines, array.lines().count() as u64);
+    }
+}
+
+#[test]
 fn damaged_archives_keep_what_stood_before() {
     let text = log(5000);
     let mut garbage = gzip(text.as_bytes());

@@ -17,6 +17,11 @@ fn lines_and_what_they_prove() {
     );
     let cases = [
         ("tcpserver: ok 47 mx1:203.0.113.25:25 c.example:198.51.100.7::40001", connect.as_str()),
+        (
+            "Nov  2 10:00:00 mx1 qmail-smtpd: 1793613600.485077 tcpserver: ok 47 \
+             mx1:203.0.113.25:25 :198.51.100.7::40001",
+            &connect,
+        ),
         ("sslserver: ok 47 :203.0.113.25:25 :198.51.100.7:me:40001", &connect),
         ("qmail-tcpsrv: ok 47 :::ffff:203.0.113.25:25 :::ffff:198.51.100.7::40001", &connect),
         ("tcpserver: deny 47 mx1:203.0.113.25:25 c.example:198.51.100.7::40001", &denied),

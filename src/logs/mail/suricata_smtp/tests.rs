@@ -34,6 +34,10 @@ fn events() {
     for (line, expected) in [
         (event("smtp", CLIENT, "\"smtp\":{\"helo\":\"x\"}"), format!("Proof Sent `x`{ENDS}")),
         (event("smtp", CLIENT, "\"smtp\":{}"), format!("Seen{ENDS}")),
+        (
+            format!("{{\"rule\":{{}},\"data\":{}}}", event("smtp", CLIENT, "\"smtp\":{}")),
+            format!("Seen{ENDS}"),
+        ),
         (event("fileinfo", CLIENT, email), format!("Proof Sent `x`{ENDS} | Hint Accepted{ENDS}")),
         (event("alert", SERVER, refused), format!("Seen{ENDS} | Refused{ENDS}")),
         (event("smtp", CLIENT, "\"smtp\":{\"helo\":\"\"}"), format!("Seen{ENDS}")),
