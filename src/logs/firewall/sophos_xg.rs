@@ -168,6 +168,10 @@ fn utm_head(raw: &[u8]) -> (Option<LogTime>, Option<&[u8]>) {
     let head = memmem::find(raw, b" ulogd[").and_then(|at| raw.get(..at)).unwrap_or_default();
     let mut words = head.rsplit(|&b| b == b' ');
     let host = words.next();
+    // Older units write no name.
+    if let Some(time) = host.and_then(parse_utm_time) {
+        return (Some(time), None);
+    }
     let Some(time) = words.next().and_then(parse_utm_time) else { return (None, None) };
     (Some(time), host)
 }
@@ -264,6 +268,10 @@ mod tests {
                     &format!("2026-11-02T10:00:00Z allow {ends} stray @utm-1"),
                 ),
                 (&line("log", "SYN"), &format!("2026-11-02T10:00:00Z unknown {ends} syn @utm-1")),
+                (
+                    &line("drop", "SYN").replace(" utm-1", ""),
+                    &format!("2026-11-02T10:00:00Z deny {ends} syn"),
+                ),
                 (
                     &line("drop", "SYN").replace("2026:11:02-10:00:00", "Nov  2 10:00:00"),
                     &format!("2026-11-02T10:00:00Z deny {ends} syn @utm-1"),

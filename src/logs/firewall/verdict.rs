@@ -31,6 +31,8 @@ pub(super) fn action_of(event: &Event<'_>) -> Option<Action> {
             checkpoint::action_of(word).filter(|_| checkpoint::is_firewall(event.product))
         }
         b"sonicwall" => sonicwall::action_of(event.id, event.word),
+        // What a rule that only watches would have done: `IDS:Reset`.
+        b"trend micro" if word.starts_with(b"IDS:") => None,
         _ => event.word.map_or_else(|| words_action(event.name), words_action),
     }
 }
@@ -118,6 +120,8 @@ mod tests {
             ("FORCEPOINT", "Firewall", "70019", "Connection_Discarded", None, "deny"),
             ("FORCEPOINT", "Firewall", "70021", "Connection_Closed", None, "close"),
             ("Other", "Firewall", "1", "x", Some("DENIED"), "deny"),
+            ("Trend Micro", "Deep Security Agent", "1", "x", Some("IDS:Reset"), "none"),
+            ("Trend Micro", "Deep Security Agent", "21", "Deny", Some("Deny"), "deny"),
             ("Other", "Web", "1", "Web request", None, "none"),
             ("Other", "Web", "1", "Sender accepted", None, "allow"),
         ];

@@ -3,8 +3,8 @@
 //! first bytes. Out: the same text with every record on the line on which it begins; the line ends
 //! taken out of it follow as empty lines, so that all lines keep their numbers.
 //!
-//! Documents that hold all their records in one object (Azure's `records`) are left as they are,
-//! and so is a record that is longer than a line may be: memory holds one record at most.
+//! Documents that hold all their records in one object, and Azure's flow logs, which have a tuple a
+//! line, are left as they are, and so is a record that is longer than a line may be: memory holds one record at most.
 
 use std::io::{self, Read};
 
@@ -57,7 +57,9 @@ fn json(head: &[u8]) -> Option<Spread> {
     let blanks = body.get(..body.len().checked_sub(key.len())?)?;
     let first_key = key.strip_prefix(b"\"")?;
     let holds_all = first_key.get(..8).is_some_and(|key| key.eq_ignore_ascii_case(b"records\""));
-    (blanks.contains(&b'\n') && !holds_all).then_some(Spread::Json(holder))
+    let has = |mark: &[u8]| memmem::find(key, mark).is_some();
+    let has_tuples = has(b"FlowEvent") || has(b"\"flowTuples\"") || has(b"\"flowRecords\"");
+    (blanks.contains(&b'\n') && !holds_all && !has_tuples).then_some(Spread::Json(holder))
 }
 
 /// Whether some line is one of those that end before their record does.
@@ -341,6 +343,7 @@ mod tests {
             ("\u{feff}{\r\n  \"a\": 1\n", Some(Spread::Json(Holder::Text))),
             ("Record 1\n{\n \"Event\": {", Some(Spread::Json(Holder::Text))),
             ("{\n  \"records\": [\n", None),
+            ("{\n  \"category\": \"NetworkSecurityGroupFlowEvent\",\n", None),
             ("{\"a\": 1}\n{\"a\": 2}\n", None),
             ("[\n{\"a\": 1},\n", None),
             ("x\n{\n", None),

@@ -17,11 +17,6 @@ fn lines_and_what_they_prove() {
     );
     let cases = [
         ("tcpserver: ok 47 mx1:203.0.113.25:25 c.example:198.51.100.7::40001", connect.as_str()),
-        (
-            "Nov  2 10:00:00 mx1 qmail-smtpd: 1793613600.485077 tcpserver: ok 47 \
-             mx1:203.0.113.25:25 :198.51.100.7::40001",
-            &connect,
-        ),
         ("sslserver: ok 47 :203.0.113.25:25 :198.51.100.7:me:40001", &connect),
         ("qmail-tcpsrv: ok 47 :::ffff:203.0.113.25:25 :::ffff:198.51.100.7::40001", &connect),
         ("tcpserver: deny 47 mx1:203.0.113.25:25 c.example:198.51.100.7::40001", &denied),
@@ -66,6 +61,7 @@ fn lines_and_what_they_prove() {
         "1762077600.485077 ",
         "Nov  2 10:00:00 mx1 ",
         "Nov  2 10:00:00 mx1 qmail: 1762077600.485077 ",
+        "Nov  2 10:00:00 mx1 qmail-smtpd: 1762077600.485077 ",
         "Nov  2 10:00:00 mx1 smtpd: @4000000065502f1a0b9c3d8c ",
         "2026-11-02 10:00:00.485077500 ",
         "",
