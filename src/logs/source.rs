@@ -103,16 +103,21 @@ pub struct Text {
 /// are put together.
 enum Layers {
     Bytes(Decompressor),
-    Units(Box<Utf16Reader<Decompressor>>),
+    Units(Box<Units>),
     Records(Box<RecordReader<Decompressor>>),
+    UnitRecords(Box<RecordReader<Units>>),
 }
+
+/// UTF-16 whose start was looked at.
+type Units = io::Chain<io::Cursor<Vec<u8>>, Utf16Reader<Decompressor>>;
 
 impl Layers {
     fn decompressor(&self) -> &Decompressor {
         match self {
             Self::Bytes(inner) => inner,
-            Self::Units(outer) => outer.inner(),
+            Self::Units(outer) => outer.get_ref().1.inner(),
             Self::Records(outer) => outer.inner(),
+            Self::UnitRecords(outer) => outer.inner().get_ref().1.inner(),
         }
     }
 }
@@ -135,6 +140,7 @@ impl Read for Text {
             Layers::Bytes(inner) => inner.read(buffer),
             Layers::Units(outer) => outer.read(buffer),
             Layers::Records(outer) => outer.read(buffer),
+            Layers::UnitRecords(outer) => outer.read(buffer),
         }
     }
 }
@@ -164,13 +170,25 @@ pub fn text_of(
     let mut inner = Decompressor::new(compression, buffered).map_err(|error| fault(&error))?;
     let start = inner.peek(MAGIC_BYTES);
     let (utf16, spread) = (Utf16::of(start), Spread::of(start));
-    if utf16.is_none() {
-        inner.drop_utf8_mark();
-    }
     let reader = match (utf16, spread) {
-        (Some(order), _) => Layers::Units(Box::new(Utf16Reader::new(inner, order))),
-        (None, Some(spread)) => Layers::Records(Box::new(RecordReader::new(inner, spread))),
-        (None, None) => Layers::Bytes(inner),
+        (Some(order), _) => {
+            let mut units = Utf16Reader::new(inner, order);
+            let head = read_up_to(&mut units, MAGIC_BYTES).map_err(|error| fault(&error))?;
+            let spread = Spread::of(&head);
+            let whole = io::Cursor::new(head).chain(units);
+            match spread {
+                Some(spread) => Layers::UnitRecords(Box::new(RecordReader::new(whole, spread))),
+                None => Layers::Units(Box::new(whole)),
+            }
+        }
+        (None, Some(spread)) => {
+            inner.drop_utf8_mark();
+            Layers::Records(Box::new(RecordReader::new(inner, spread)))
+        }
+        (None, None) => {
+            inner.drop_utf8_mark();
+            Layers::Bytes(inner)
+        }
     };
     Ok(Text { path: path.to_path_buf(), modified, compression, utf16, reader })
 }

@@ -50,6 +50,10 @@ const SERVER_PORT: Name = Name::new("DestPort", "destPort", "Destination Port:")
 const PROTOCOL: Name = Name::new("Protocol", "protocol", "Protocol:");
 const DIRECTION: Name = Name::new("Direction", "direction", "Direction:");
 
+/// Names of the machine, in NXLog's, Winlogbeat's, Wazuh's, PowerShell's and Fluent Bit's records.
+const DEVICE: [&str; 6] =
+    ["Hostname", "computer_name", "computer", "Computer", "MachineName", "ComputerName"];
+
 /// Ports on which mail servers listen and from which no client connects.
 const MAIL_PORTS: [u16; 4] = [25, 465, 587, 2525];
 
@@ -120,9 +124,8 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
     let (src, dst) = if listener_first(raw, src.1, dst.1) { (dst, src) } else { (src, dst) };
     let mut record = FlowRecord::new(line, action, src, dst);
     record.time = own_time(raw).or_else(|| snare_time(raw)).or(line.time);
-    record.device = json_any(raw, &["Hostname", "computer_name", "computer", "Computer"])
-        .or_else(|| between(raw, b"<Computer>", b"<"))
-        .or(line.host);
+    record.device =
+        json_any(raw, &DEVICE).or_else(|| between(raw, b"<Computer>", b"<")).or(line.host);
     Ok(Some(record))
 }
 
@@ -195,6 +198,8 @@ fn own_time(raw: &[u8]) -> Option<LogTime> {
     let text = json_any(raw, &NAMES)
         .or_else(|| between(raw, b"SystemTime=\"", b"\""))
         .or_else(|| between(raw, b"SystemTime='", b"'"))?;
+    // `\/Date(1793613600000)\/`, as Windows PowerShell writes it.
+    let text = between(text, b"Date(", b")").unwrap_or(text);
     // `2026-11-02 10:00:00 +0100`, as Fluent Bit writes it.
     let mut words = text.split(|&b| b == b' ');
     let [date, time, zone] = std::array::from_fn(|_| words.next().unwrap_or_default());
@@ -238,6 +243,11 @@ mod tests {
                     &flat("5156", "6").replace("10:00:00\"", "10:00:00 +0100\""),
                     &format!("2026-11-02T09:00:00Z allow {flow}"),
                 ),
+                (
+                    &flat("5156", "6")
+                        .replace("2026-11-02 10:00:00\"", "\\/Date(1793613600000)\\/\""),
+                    &format!("2026-11-02T10:00:00Z allow {flow}"),
+                ),
                 (&flat("5156", "17"), "ignored"),
                 (&flat("5154", "6"), "ignored"),
                 (&flat("5156", "6").replace("40001", "x"), "rejected SourcePort"),
@@ -268,6 +278,17 @@ mod tests {
                 ),
             ],
         );
+    }
+
+    #[test]
+    fn records_of_powershell() {
+        let record = "{ \"Message\":  \"The Windows Filtering Platform has blocked a connection.\\r\\n\\t\
+                      Source Address:\\t\\t198.51.100.7\\r\\n\\tSource Port:\\t\\t40001\\r\\n\\t\
+                      Destination Address:\\t203.0.113.25\\r\\n\\tDestination Port:\\t\\t25\\r\\n\\t\
+                      Protocol:\\t\\t6\\r\\n\", \"Id\":  5157, \"ProviderName\":  \
+                      \"Microsoft-Windows-Security-Auditing\", \"MachineName\":  \"mx1\" },";
+        let expected = "- deny 198.51.100.7:40001 > 203.0.113.25:25 @mx1";
+        check(&Format, &[(record, expected)]);
     }
 
     #[test]

@@ -247,7 +247,8 @@ fn records_over_several_lines_are_one_each() {
     };
     let entries: Vec<String> = (0..300).map(entry).collect();
     let array = format!("[\n{}\n]\n", entries.join(",\n"));
-    for content in [array.as_bytes().to_vec(), gzip(array.as_bytes())] {
+    let utf16: Vec<u8> = array.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for content in [array.as_bytes().to_vec(), gzip(array.as_bytes()), utf16] {
         let outcome = read_content(&content, &Setup::default());
         let lines: Vec<&str> =
             outcome.flows.iter().filter_map(|flow| flow.split(' ').next()).collect();
