@@ -33,7 +33,10 @@ pub(super) fn action_of(event: &Event<'_>) -> Option<Action> {
         b"sonicwall" => sonicwall::action_of(event.id, event.word),
         // What a rule that only watches would have done: `IDS:Reset`.
         b"trend micro" if word.starts_with(b"IDS:") => None,
-        _ => event.word.map_or_else(|| words_action(event.name), words_action),
+        _ => match event.word {
+            Some(word) => words_action(word).or_else(|| reset_action(word)),
+            None => words_action(event.name),
+        },
     }
 }
 
@@ -49,20 +52,59 @@ fn pan_action(event: &Event<'_>, word: &[u8]) -> Option<Action> {
 }
 
 /// The usual words; a name such as `Connection_Refused` is read word by word, a refusal counting
-/// more than a permission (`Allowed connection blocked`).
+/// more than a permission (`Allowed connection blocked`). Whole words only: `Endpoint` ends nothing,
+/// a `Password` passes nothing.
 fn words_action(text: &[u8]) -> Option<Action> {
-    const DENY: [&[u8]; 8] =
-        [b"den", b"drop", b"block", b"reject", b"refus", b"discard", b"prevent", b"reset"];
-    const CLOSE: [&[u8]; 4] = [b"close", b"teardown", b"timeout", b"end"];
-    const ALLOW: [&[u8]; 6] = [b"allow", b"accept", b"permit", b"pass", b"built", b"start"];
+    const DENY: [&[u8]; 17] = [
+        b"deny",
+        b"denied",
+        b"denies",
+        b"drop",
+        b"dropped",
+        b"drops",
+        b"block",
+        b"blocked",
+        b"blocks",
+        b"reject",
+        b"rejected",
+        b"refuse",
+        b"refused",
+        b"discard",
+        b"discarded",
+        b"prevent",
+        b"prevented",
+    ];
+    const CLOSE: [&[u8]; 6] = [b"close", b"closed", b"teardown", b"timeout", b"end", b"ended"];
+    const ALLOW: [&[u8]; 11] = [
+        b"allow",
+        b"allowed",
+        b"accept",
+        b"accepted",
+        b"permit",
+        b"permitted",
+        b"pass",
+        b"passed",
+        b"built",
+        b"start",
+        b"started",
+    ];
     let text = text.to_ascii_lowercase();
-    let words = || text.split(|b| !b.is_ascii_alphanumeric());
-    let starts =
-        |stems: &[&[u8]]| words().any(|word| stems.iter().any(|stem| word.starts_with(stem)));
+    let has = |known: &[&[u8]]| words_of(&text).any(|word| known.contains(&word));
     [(&DENY[..], Action::Deny), (&CLOSE, Action::Close), (&ALLOW, Action::Allow)]
         .into_iter()
-        .find(|(stems, _)| starts(stems))
+        .find(|(known, _)| has(known))
         .map(|(_, action)| action)
+}
+
+/// `reset`, `TCP-Reset`, `reset-both`: what an action field calls a refusal; in an event's name it
+/// may be anything's.
+fn reset_action(word: &[u8]) -> Option<Action> {
+    let word = word.to_ascii_lowercase();
+    words_of(&word).any(|part| part == b"reset").then_some(Action::Deny)
+}
+
+fn words_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|b| !b.is_ascii_alphanumeric())
 }
 
 /// Whether a protocol field says TCP: `TCP`, `6`, `tcp/smtp`.
@@ -120,6 +162,9 @@ mod tests {
             ("FORCEPOINT", "Firewall", "70019", "Connection_Discarded", None, "deny"),
             ("FORCEPOINT", "Firewall", "70021", "Connection_Closed", None, "close"),
             ("Other", "Firewall", "1", "x", Some("DENIED"), "deny"),
+            ("Other", "Firewall", "1", "x", Some("TCP-Reset"), "deny"),
+            ("Other", "Web", "1", "Endpoint password reset", None, "none"),
+            ("Other", "Web", "1", "Dropbox passwords", None, "none"),
             ("Trend Micro", "Deep Security Agent", "1", "x", Some("IDS:Reset"), "none"),
             ("Trend Micro", "Deep Security Agent", "21", "Deny", Some("Deny"), "deny"),
             ("Other", "Web", "1", "Web request", None, "none"),
