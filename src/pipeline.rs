@@ -29,7 +29,7 @@ use crate::model::time::Timestamp;
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::state::State;
-use crate::tickets::{Author, Setting, Standings};
+use crate::tickets::{Author, Setting, Standings, Status as TicketStatus};
 use crate::writers::escape::{CsvCells, CsvSafe};
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;
@@ -146,9 +146,13 @@ impl Published {
         self.judgement.targets.iter().filter(|target| self.standings.of(target).is_some())
     }
 
-    /// The most urgent band of a ticket, if there is any ticket.
+    /// The most urgent band of a ticket whose risk the policy does not accept, if there is any.
     pub fn most_urgent(&self) -> Option<Priority> {
-        self.tickets().map(|target| target.priority).min()
+        let is_accepted = |target: &&JudgedTarget| {
+            self.standings.of(target).is_some_and(|at| at.status == TicketStatus::AcceptedRisk)
+        };
+        let tickets = self.tickets().filter(|target| !is_accepted(target));
+        tickets.map(|target| target.priority).min()
     }
 }
 
@@ -191,7 +195,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     let seen = job.window.starting_on(oldest_day(job, &reports)).seen(&reports);
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let judgement = judge.judge();
-    let standings = Standings::without_state(&judgement.targets);
+    let standings = Standings::new(&judgement.targets, &job.policy, job.clock);
     let mut account = account(job, &reports, &scans, &refused, left_out);
     let author = Author::new(Setting { policy: &job.policy, inputs: &reports })?;
     let csv = CsvCells::new(job.csv_safe);

@@ -51,7 +51,7 @@ fn inputs(text: &mut String, policy: &Policy) {
         line(text, 0, "csv_safe", "formulas in CSV cells stand as they are");
     }
     let state = policy.inputs.state.as_ref().map(|state| state.display().to_string());
-    line(text, 0, "state", &state.unwrap_or_else(|| "none: every ticket is new".to_owned()));
+    line(text, 0, "state", &state.unwrap_or_else(|| "none".to_owned()));
     for rule in &policy.input_rules {
         describe_rule(text, rule);
     }

@@ -109,13 +109,16 @@ impl Standing {
 pub struct Standings(BTreeMap<(String, u16), Standing>);
 
 impl Standings {
-    /// As a run without state sees them.
-    pub fn without_state(targets: &[JudgedTarget]) -> Self {
+    /// As a run at that time sees them which knows no earlier one: new, or accepted by the policy.
+    pub fn new(targets: &[JudgedTarget], policy: &Policy, at: Timestamp) -> Self {
         let mut standings = Self::default();
         for target in targets {
-            if let Some(standing) = Standing::without_state(target) {
-                standings.set(target, standing);
-            }
+            let Some(standing) = Standing::without_state(target) else { continue };
+            let ids = [ticket_id(&target.asset.key, target.port)];
+            let ids: Vec<String> = ids.into_iter().chain(former_ids(target)).collect();
+            let is_accepted = policy.accepted_risk(&ids).is_some_and(|risk| risk.holds_at(at));
+            let status = if is_accepted { Status::AcceptedRisk } else { standing.status };
+            standings.set(target, Standing { status, ..standing });
         }
         standings
     }

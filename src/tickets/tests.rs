@@ -1,9 +1,12 @@
 //! What the texts of a ticket say in each situation, and what they must never say.
 
 use super::fixtures::{asset, inputs, policy, target, time, with_sources};
+use chrono::NaiveDate;
+
 use super::*;
 use crate::model::finding::Role;
 use crate::model::input::Span;
+use crate::model::policy::AcceptedRisk;
 
 fn ticket(target: &JudgedTarget, policy: &Policy, inputs: &[InputReport]) -> Ticket {
     let author = Author::new(Setting { policy, inputs }).unwrap();
@@ -233,6 +236,30 @@ fn due_dates_run_from_the_opening() {
     assert_eq!(Standing::new(&target).due_date, Some(time("2026-11-15T10:00:00Z")));
     target.scan.opened = None;
     assert_eq!(Standing::new(&target).due_date, Some(time("2026-11-17T10:00:00Z")));
+}
+
+#[test]
+fn an_accepted_risk_is_told_as_such_to_its_last_day() {
+    let mut target = target();
+    target.asset.key = "mx1".to_owned();
+    target.asset.former_keys = vec!["203.0.113.25".to_owned()];
+    let mut policy = policy(&[]);
+    let targets = [target];
+    let status = |policy: &Policy, now: &str| {
+        Standings::new(&targets, policy, time(now)).of(&targets[0]).unwrap().status
+    };
+    assert_eq!(status(&policy, "2027-01-01T00:00:00Z"), Status::New);
+    for ticket in ["helo-mx1-25", "helo-203.0.113.25-25"] {
+        policy.accepted_risks = vec![AcceptedRisk {
+            ticket: ticket.to_owned(),
+            until: NaiveDate::from_ymd_opt(2027, 1, 31).unwrap(),
+            reason: "partner feed".to_owned(),
+        }];
+        assert_eq!(status(&policy, "2027-01-31T23:59:59Z"), Status::AcceptedRisk, "{ticket}");
+        assert_eq!(status(&policy, "2027-02-01T00:00:00Z"), Status::New, "{ticket}");
+    }
+    policy.accepted_risks[0].ticket = "helo-mx1-587".to_owned();
+    assert_eq!(status(&policy, "2027-01-01T00:00:00Z"), Status::New);
 }
 
 #[test]
