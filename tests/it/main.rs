@@ -12,3 +12,4 @@ mod known_truth;
 mod determinism;
 mod demo;
 mod refusals;
+mod stopped;

@@ -1,0 +1,146 @@
+//! A run with a state file that dies at each step of committing and publishing, and the run after
+//! it: the outputs end as if nothing had happened. The dying run is this test binary started again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use helotriage::model::policy::Policy;
+use helotriage::model::time::Timestamp;
+use helotriage::pipeline::{self, Job, Published, Window};
+use helotriage::scan::read::ScanOptions;
+use helotriage::state::State;
+use helotriage::writers::escape::CsvSafe;
+use helotriage::writers::profiles::Chosen;
+use helotriage::writers::publish::Step;
+
+/// Says where the started binary works, and at which step it dies.
+const FOLDER: &str = "HELOTRIAGE_TEST_FOLDER";
+const DIES_AT: &str = "HELOTRIAGE_TEST_DIES_AT";
+
+/// Does the demo's job in a folder; `before` sees every step's name.
+fn run(folder: &Path, before: &mut dyn FnMut(&str)) -> helotriage::error::Result<Published> {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/demo");
+    let inside = |name: &str| vec![demo.join(name).to_string_lossy().into_owned()];
+    let now = Timestamp::parse_rfc3339("2027-01-01T00:00:00Z").unwrap();
+    let job = Job {
+        policy: Policy::default(),
+        scan: inside("scan"),
+        firewall: inside("firewall"),
+        mail: inside("mail"),
+        out: folder.join("out"),
+        profiles: Chosen::default(),
+        csv_safe: CsvSafe::default(),
+        state: Some(folder.join("state.db")),
+        now: Some(now),
+        clock: now,
+        window: Window::default(),
+        scan_options: ScanOptions::default(),
+        max_reject: 20,
+        arguments: BTreeMap::new(),
+    };
+    let mut before = |step: Step<'_>| {
+        before(&format!("{step:?}"));
+        io::Result::Ok(())
+    };
+    pipeline::run(&job, &|_| (), &mut before)
+}
+
+/// Not a test of its own: what the started binary does.
+#[test]
+fn dying_run() {
+    let (Ok(folder), Ok(dies_at)) = (std::env::var(FOLDER), std::env::var(DIES_AT)) else { return };
+    let done = run(&PathBuf::from(folder), &mut |step| {
+        if step == dies_at {
+            std::process::abort();
+        }
+    });
+    done.unwrap();
+}
+
+fn die(folder: &Path, at: &str) {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "stopped::dying_run"])
+        .env(FOLDER, folder)
+        .env(DIES_AT, at)
+        .output()
+        .unwrap()
+        .status;
+    assert!(status.code().is_none(), "no run died at {at}: {status}");
+}
+
+fn outputs(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder.join("out")).map(|entries| {
+        let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let visible = paths.filter(|path| !name(path).starts_with('.'));
+        visible.map(|path| (name(&path), fs::read(&path).unwrap())).collect()
+    });
+    files.unwrap_or_default()
+}
+
+fn waiting(folder: &Path) -> usize {
+    State::open(&folder.join("state.db")).unwrap().undelivered().unwrap().len()
+}
+
+/// Steps at which a run dies, and how many committed runs it leaves without outputs in place.
+const DEATHS: [(&str, usize); 9] = [
+    ("Write(\"tickets.csv\")", 0),
+    ("Record", 0),
+    ("Swap", 1),
+    ("Journal", 1),
+    ("Replace(\"tickets.csv\")", 1),
+    ("Replace(\"run.json\")", 1),
+    ("Sync", 1),
+    ("Commit", 1),
+    ("Mark", 1),
+];
+
+#[test]
+fn whatever_kills_a_run_the_next_one_puts_things_right() {
+    let whole = tempfile::tempdir().unwrap();
+    assert_eq!(run(whole.path(), &mut |_| ()).unwrap().late, [""; 0]);
+    let expected = outputs(whole.path());
+    assert!(expected.contains_key("tickets.csv") && expected.contains_key("run.json"));
+    for (step, left) in DEATHS {
+        let temp = tempfile::tempdir().unwrap();
+        die(temp.path(), step);
+        assert_eq!(waiting(temp.path()), left, "{step}");
+        let next = run(temp.path(), &mut |_| ()).unwrap();
+        assert_eq!(next.late.len(), left, "{step}: {:?}", next.late);
+        assert_eq!(outputs(temp.path()), expected, "{step}");
+        assert_eq!(waiting(temp.path()), 0, "{step}");
+    }
+}
+
+#[test]
+fn a_run_that_dies_while_it_delivers_late_is_no_different() {
+    let temp = tempfile::tempdir().unwrap();
+    die(temp.path(), "Swap");
+    for step in ["Swap", "Replace(\"tickets.csv\")", "Commit"] {
+        die(temp.path(), step);
+        assert_eq!(waiting(temp.path()), 1, "{step}");
+    }
+    let mut seen_before_reading = BTreeMap::new();
+    let next = run(temp.path(), &mut |step| {
+        if step == "Delivered" {
+            seen_before_reading = outputs(temp.path());
+        }
+    });
+    next.unwrap();
+    assert_eq!(seen_before_reading, outputs(temp.path()));
+    assert!(seen_before_reading.contains_key("run.json"));
+}
+
+#[test]
+fn a_second_run_exits_at_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let first = State::open(&temp.path().join("state.db")).unwrap();
+    let error = run(temp.path(), &mut |_| ()).unwrap_err();
+    assert_eq!(error.exit_code(), 6, "{error}");
+    assert!(!temp.path().join("out").exists());
+    drop(first);
+    run(temp.path(), &mut |_| ()).unwrap();
+}
