@@ -28,7 +28,7 @@ use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
-use crate::state::State;
+use crate::state::{Changes, State};
 use crate::tickets::{Author, Setting, Standings, Status as TicketStatus};
 use crate::writers::escape::{CsvCells, CsvSafe};
 use crate::writers::outdir::OutDir;
@@ -194,8 +194,12 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     reports.extend(log_reports);
     let seen = job.window.starting_on(oldest_day(job, &reports)).seen(&reports);
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
-    let judgement = judge.judge();
-    let standings = Standings::new(&judgement.targets, &job.policy, job.clock);
+    let mut judgement = judge.judge();
+    let mut tickets = state.as_ref().map(State::tickets).transpose()?;
+    let standings = match &mut tickets {
+        Some(tickets) => tickets.take(&mut judgement.targets, &job.policy, job.clock),
+        None => Standings::new(&judgement.targets, &job.policy, job.clock),
+    };
     let mut account = account(job, &reports, &scans, &refused, left_out);
     let author = Author::new(Setting { policy: &job.policy, inputs: &reports })?;
     let csv = CsvCells::new(job.csv_safe);
@@ -211,7 +215,9 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     };
     let NewSet { written, notes } = match &mut state {
         Some(state) => {
-            between::commit_and_publish(state, job.clock, (&out, &run), |_, _| Ok(()), before)?
+            let record =
+                |changes: &Changes<'_>| tickets.iter().try_for_each(|t| changes.put_tickets(t));
+            between::commit_and_publish(state, job.clock, (&out, &run), record, before)?
         }
         None => write_outputs(&out, &run, before)?,
     };

@@ -84,8 +84,8 @@ pub(super) struct RunArguments {
     /// importers only. On by default.
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub(super) csv_safe: Option<OnOff>,
-    /// The file of what must outlive a run, created where it is missing: the next run puts the
-    /// outputs in place that a stopped run could not.
+    /// The file of what must outlive a run, created where it is missing: a ticket is new once,
+    /// then open, and its due date never moves later.
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// What logs do not say themselves.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::model::time::Timestamp;
-use crate::state::{Changes, RunId, State, Undelivered};
+use crate::state::{Changes, Delivery, RunId, State, Undelivered};
 use crate::writers::outdir::OutDir;
 use crate::writers::publish::{Hook, Step};
 use crate::writers::{NewSet, Run, stage_outputs};
@@ -38,7 +38,7 @@ pub(super) fn deliver_late(
                 Err(error) => format!("the outputs of a stopped run are given up: {error}"),
             });
         }
-        state.mark_delivered(*run)?;
+        state.mark_delivered(*run, Delivery::Late)?;
     }
     if !late.is_empty() {
         step(Step::Delivered, before, state.path())?;
@@ -65,20 +65,20 @@ pub(super) fn commit_and_publish(
     state: &mut State,
     at: Timestamp,
     (out, run): (&OutDir, &Run<'_>),
-    record: impl FnOnce(&Changes<'_>, RunId) -> Result<()>,
+    record: impl FnOnce(&Changes<'_>) -> Result<()>,
     before: &mut Hook<'_>,
 ) -> Result<NewSet> {
     let (staged, notes) = stage_outputs(out, run, before)?;
     let path = state.path().to_path_buf();
     let changes = state.begin()?;
     let id = changes.add_run(at, out.path())?;
-    record(&changes, id)?;
+    record(&changes)?;
     changes.keep_outputs(id, &staged)?;
     step(Step::Record, before, &path)?;
     changes.commit()?;
     let written = staged.publish(before)?;
     step(Step::Mark, before, &path)?;
-    state.mark_delivered(id)?;
+    state.mark_delivered(id, Delivery::ByItself)?;
     Ok(NewSet { written, notes })
 }
 

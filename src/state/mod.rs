@@ -7,6 +7,8 @@
 
 mod file;
 mod runs;
+mod tickets;
+mod words;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::{Error, Result};
 
 pub use file::VERSION;
-pub use runs::{RunId, Undelivered};
+pub use runs::{Delivery, RunId, Undelivered};
+pub use tickets::Tickets;
 
 /// The open state of this run; no other run can open it meanwhile.
 #[derive(Debug)]

@@ -27,6 +27,15 @@ const LEVEL: i32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunId(pub(super) i64);
 
+/// How the outputs of a run came to their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// By the run itself: whoever started it can read them.
+    ByItself,
+    /// By the run after it, whose own outputs replace them at once.
+    Late,
+}
+
 /// A run that was committed and whose outputs are not in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
@@ -69,12 +78,17 @@ impl State {
         Ok(())
     }
 
-    /// Notes that the outputs of a run are in place.
-    pub fn mark_delivered(&mut self, run: RunId) -> Result<()> {
+    /// Notes that the outputs of a run are in place, and what their readers know now.
+    pub fn mark_delivered(&mut self, run: RunId, delivery: Delivery) -> Result<()> {
         let mark = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             transaction.execute("DELETE FROM output WHERE run = ?1", [run.0])?;
             transaction.execute("UPDATE run SET delivered = 1 WHERE id = ?1", [run.0])?;
+            if delivery == Delivery::ByItself {
+                let sql = "UPDATE ticket SET told_status = status, told_priority = priority, \
+                           told_verdict = verdict";
+                transaction.execute(sql, [])?;
+            }
             transaction.commit()
         };
         mark(&mut self.connection).map_err(|error| self.fault(&error))

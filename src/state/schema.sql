@@ -31,3 +31,19 @@ CREATE TABLE output_part (
     PRIMARY KEY (run, place, part),
     FOREIGN KEY (run, place) REFERENCES output ON DELETE CASCADE
 ) STRICT;
+
+-- --------------------------------------------------------------------------------- tickets.rs
+
+-- Every ticket that a run told, as the last one left it.
+CREATE TABLE ticket (
+    id            TEXT PRIMARY KEY,
+    status        TEXT NOT NULL,
+    priority      TEXT NOT NULL,
+    verdict       TEXT NOT NULL,
+    due           INTEGER,
+    first_seen    INTEGER,                    -- unexpected evidence
+    last_seen     INTEGER,
+    told_status   TEXT,                       -- what readers of the outputs know; null: nothing
+    told_priority TEXT,
+    told_verdict  TEXT
+) STRICT, WITHOUT ROWID;

@@ -167,7 +167,7 @@ fn kept_outputs_are_given_back_to_the_byte_and_then_dropped() {
     let mut again = out.stage().unwrap();
     state.stage(run, &mut again).unwrap();
     assert_eq!(again.written(), expected);
-    state.mark_delivered(run).unwrap();
+    state.mark_delivered(run, Delivery::ByItself).unwrap();
     assert_eq!(state.undelivered().unwrap(), []);
     let left = "SELECT (SELECT count(*) FROM output) + (SELECT count(*) FROM output_part)";
     let left: i64 = state.connection.query_row(left, [], |row| row.get(0)).unwrap();

@@ -13,3 +13,4 @@ mod determinism;
 mod demo;
 mod refusals;
 mod stopped;
+mod nights;
