@@ -81,6 +81,46 @@ pub(super) fn for_postfix(networks: &[IpNet]) -> Vec<String> {
     loopback.into_iter().chain(networks.iter().map(text)).collect()
 }
 
+/// Most lines that one network may take in Sendmail's access map.
+const MOST_ENTRIES: u32 = 32;
+
+/// Loopback and these networks as RELAY entries of Sendmail's access map, which knows whole octets
+/// of IPv4 and whole groups of IPv6; and the networks that would take too many lines.
+pub(super) fn for_sendmail(networks: &[IpNet]) -> (Vec<String>, Vec<IpNet>) {
+    let mut entries =
+        vec!["Connect:127.0.0.1 RELAY".to_owned(), "Connect:IPv6:0:0:0:0:0:0:0:1 RELAY".to_owned()];
+    let mut left = Vec::new();
+    for net in networks {
+        let step = if net.addr().is_ipv4() { 8 } else { 16 };
+        let whole = net.prefix_len().div_ceil(step).max(1) * step;
+        let bits = u32::from(whole - net.prefix_len());
+        match net.subnets(whole) {
+            Ok(parts) if 1u32.checked_shl(bits).is_some_and(|lines| lines <= MOST_ENTRIES) => {
+                entries.extend(parts.map(|part| access_entry(&part)));
+            }
+            _ => left.push(*net),
+        }
+    }
+    (entries, left)
+}
+
+/// The line of a network that ends at an octet or group.
+fn access_entry(net: &IpNet) -> String {
+    let length = usize::from(net.prefix_len());
+    let key = match net {
+        IpNet::V4(v4) => {
+            let octets = v4.network().octets();
+            octets.iter().take(length / 8).map(u8::to_string).collect::<Vec<_>>().join(".")
+        }
+        IpNet::V6(v6) => {
+            let groups = v6.network().segments();
+            let shown = groups.iter().take(length / 16).map(|group| format!("{group:x}"));
+            format!("IPv6:{}", shown.collect::<Vec<_>>().join(":"))
+        }
+    };
+    format!("Connect:{key} RELAY")
+}
+
 /// The usual name of Postfix's service on a port.
 pub(super) fn postfix_service(port: u16) -> String {
     match port {
@@ -127,6 +167,16 @@ mod tests {
         );
         let masks: Vec<String> = nets.iter().map(masked).collect();
         assert_eq!(masks, ["10.20.0.0 255.255.0.0", "192.0.2.7 255.255.255.255", "2001:db8::/32"]);
+        let (entries, left) = for_sendmail(
+            &["10.20.0.0/16", "192.0.2.0/31", "2001:db8:1::/48", "10.0.0.0/9", "fc00::/7"]
+                .map(|n| n.parse().unwrap()),
+        );
+        assert_eq!(
+            entries.join("; "),
+            "Connect:127.0.0.1 RELAY; Connect:IPv6:0:0:0:0:0:0:0:1 RELAY; Connect:10.20 RELAY; \
+             Connect:192.0.2.0 RELAY; Connect:192.0.2.1 RELAY; Connect:IPv6:2001:db8:1 RELAY"
+        );
+        assert_eq!(plain(&left), ["10.0.0.0/9", "fc00::/7"]);
         assert_eq!(object_name("helo-2001:db8::25-25"), "helo-2001_db8__25-25");
     }
 }

@@ -6,6 +6,7 @@
 
 mod advice;
 mod commands;
+mod firewall;
 mod identity;
 mod place;
 mod texts;

@@ -11,14 +11,15 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use crate::error::{Error, Result};
 use crate::model::judged::{JudgedAsset, JudgedSource, JudgedTarget, Rule, Verdict};
 use crate::tickets::advice::{Approach, FirewallKind, ServerKind, allowed_networks, of_family};
+use crate::tickets::firewall::NftRule;
 use crate::tickets::place::{Place, strongest};
-use crate::tickets::{Setting, Standing, Ticket, commands, ticket_id, words};
+use crate::tickets::{Setting, Standing, Ticket, commands, firewall, ticket_id, words};
 
 /// The connection check, which writes an item only where the server refuses the scanner.
 const CHECK: u32 = 18528;
 
 /// Every template by name; `include` finds them here.
-const TEMPLATES: [(&str, &str); 18] = [
+const TEMPLATES: [(&str, &str); 19] = [
     ("summary.txt", include_str!("templates/summary.txt")),
     ("description.txt", include_str!("templates/description.txt")),
     ("remediation.txt", include_str!("templates/remediation.txt")),
@@ -26,6 +27,7 @@ const TEMPLATES: [(&str, &str); 18] = [
     ("rollback.txt", include_str!("templates/rollback.txt")),
     ("compromise.txt", include_str!("templates/compromise.txt")),
     ("find_logs.txt", include_str!("templates/find_logs.txt")),
+    ("prepare.txt", include_str!("templates/prepare.txt")),
     ("firewall_netfilter.txt", include_str!("templates/firewall_netfilter.txt")),
     ("firewall_asa.txt", include_str!("templates/firewall_asa.txt")),
     ("firewall_fortigate.txt", include_str!("templates/firewall_fortigate.txt")),
@@ -113,6 +115,7 @@ impl<'a> Author<'a> {
             short_host => words::host(asset, 48),
             ip => asset.ip.map(|ip| ip.to_string()),
             critical => asset.critical,
+            owner => asset.owner.as_deref().map(|owner| words::quotable(owner, 80)),
             in_policy => asset.in_policy,
             role_text => words::role(asset),
             headline => words::headline(target),
@@ -164,23 +167,29 @@ impl<'a> Author<'a> {
         let six = address.is_some_and(|ip| ip.is_ipv6());
         let networks = allowed_networks(target, policy);
         let allowed = address.map_or_else(|| networks.clone(), |ip| of_family(&networks, ip));
-        let id = ticket_id(&asset.key, *port);
+        let object = commands::object_name(&ticket_id(&asset.key, *port));
+        let (sendmail_access, sendmail_left) = commands::for_sendmail(&networks);
         context! {
             approach => Approach::of(target).word(),
             server => ServerKind::of(target, inputs).word(),
             firewall => FirewallKind::of(target, inputs).word(),
             compromise => target.verdict == Verdict::Abused,
-            object => commands::object_name(&id),
-            ticket_id => id,
+            policy_name => object.chars().take(35).collect::<String>(),
+            object => object,
             address => address.map(|ip| ip.to_string()),
             where => commands::destination(asset),
             family => if six { "ip6" } else { "ip" },
-            iptables => if six { "ip6tables" } else { "iptables" },
+            rules => firewall::nft_rules(asset, &networks).iter().map(rule).collect::<Vec<_>>(),
+            unlisted => firewall::unlisted(asset, &networks),
+            firewalld => firewall::firewalld_rules(&networks, *port),
+            firewalld_service => firewall::firewalld_service(*port),
             swaks => commands::swaks(asset, *port),
             openssl => commands::openssl(asset, *port),
             networks => commands::plain(&networks),
             allowed => commands::plain(&allowed),
             allowed_masks => allowed.iter().map(commands::masked).collect::<Vec<_>>(),
+            sendmail_access => sendmail_access,
+            sendmail_left => commands::plain(&sendmail_left),
             relay_from => commands::with_loopback(&networks),
             postfix_networks => commands::for_postfix(&networks),
             postfix_service => commands::postfix_service(*port),
@@ -191,6 +200,10 @@ impl<'a> Author<'a> {
             block => commands::to_block(target),
         }
     }
+}
+
+fn rule(rule: &NftRule) -> Value {
+    context! { family => rule.family, to => &rule.to, from => &rule.from }
 }
 
 /// Banners and refusals, each on one line.
