@@ -82,7 +82,10 @@ fn cut(text: &str) -> Vec<Snippet> {
     for line in text.lines() {
         if let Some(code) = line.strip_prefix("    ") {
             match snippets.last_mut().filter(|_| inside) {
-                Some(open) => open.text.push_str(&format!("{code}\n")),
+                Some(open) => {
+                    open.text.push_str(code);
+                    open.text.push('\n');
+                }
                 None => snippets.push(Snippet {
                     item: item.to_owned(),
                     above: above.to_owned(),

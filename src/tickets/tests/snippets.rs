@@ -71,11 +71,11 @@ fn firewalld_takes_the_rich_rules() {
     }
     let commands = different(&tickets("postfix", "netfilter"), "- Or, where", "firewall-cmd");
     for text in commands {
-        let rules: String = text
+        let rules: Vec<&str> = text
             .lines()
             .filter_map(|line| line.split_once("--add-rich-rule='")?.1.strip_suffix('\''))
-            .map(|rule| format!("{rule}\n"))
             .collect();
+        let rules = rules.join("\n");
         let output = run(&rules);
         assert!(output.status.success() && !rules.is_empty(), "{}{rules}", said(&output));
     }

@@ -98,7 +98,7 @@ impl Tool {
     fn finish(&self, mut command: Command, folder: &Path, input: &str) -> Output {
         command.current_dir(folder).env("LC_ALL", "C");
         if let Some(root) = &self.root {
-            let libraries = self.libraries(root);
+            let libraries = Self::libraries(root);
             command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries).unwrap());
         }
         self.with_users(folder, &mut command);
@@ -109,7 +109,7 @@ impl Tool {
         child.wait_with_output().unwrap()
     }
 
-    fn libraries(&self, root: &Path) -> Vec<PathBuf> {
+    fn libraries(root: &Path) -> Vec<PathBuf> {
         let mut folders = vec![root.join("usr/lib/postfix"), root.join("usr/lib")];
         for lib in ["usr/lib", "lib"] {
             let entries = std::fs::read_dir(root.join(lib)).into_iter().flatten().flatten();
@@ -127,7 +127,7 @@ impl Tool {
     /// only.
     fn with_users(&self, folder: &Path, command: &mut Command) {
         let Some(root) = &self.root else { return };
-        let wrapper = self.libraries(root).into_iter().map(|lib| lib.join("libnss_wrapper.so"));
+        let wrapper = Self::libraries(root).into_iter().map(|lib| lib.join("libnss_wrapper.so"));
         let Some(wrapper) = wrapper.into_iter().find(|file| file.is_file()) else { return };
         let names = ["Debian-exim", "postfix", "opensmtpd", "opensmtpq", "smmsp", "smmta"];
         for (file, rest) in [("passwd", ":/:/bin/false"), ("group", "")] {
