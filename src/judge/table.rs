@@ -129,11 +129,10 @@ mod tests {
 
     #[test]
     fn steps_stay_within_the_bands() {
-        let bands = [Priority::P1, Priority::P2, Priority::P3, Priority::P4];
         let down = [Priority::P2, Priority::P3, Priority::P4, Priority::P4];
         let up = [Priority::P1, Priority::P1, Priority::P2, Priority::P3];
-        assert_eq!(bands.map(step_down), down);
-        assert_eq!(bands.map(step_up), up);
-        assert_eq!(bands.map(floor_of), [80, 60, 40, 20]);
+        assert_eq!(Priority::ALL.map(step_down), down);
+        assert_eq!(Priority::ALL.map(step_up), up);
+        assert_eq!(Priority::ALL.map(floor_of), [80, 60, 40, 20]);
     }
 }

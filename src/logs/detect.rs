@@ -69,11 +69,6 @@ impl FormatSet {
         self == Self::default()
     }
 
-    /// Whether it holds a firewall's format.
-    pub fn has_firewall(self) -> bool {
-        self.firewall != 0
-    }
-
     /// Whether it holds a mail server's format.
     pub fn has_mail(self) -> bool {
         self.mail != 0

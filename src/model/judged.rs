@@ -67,6 +67,17 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict, strongest first.
+    pub const ALL: [Self; 7] = [
+        Self::Abused,
+        Self::Confirmed,
+        Self::Accepted,
+        Self::Reachable,
+        Self::Blocked,
+        Self::Quiet,
+        Self::Uncovered,
+    ];
+
     /// The word in outputs.
     pub fn word(self) -> &'static str {
         match self {
@@ -140,6 +151,9 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// Every band, the most urgent first.
+    pub const ALL: [Self; 4] = [Self::P1, Self::P2, Self::P3, Self::P4];
+
     /// The name in outputs.
     pub fn word(self) -> &'static str {
         match self {

@@ -50,6 +50,16 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 6] = [
+        Self::New,
+        Self::Open,
+        Self::Reopened,
+        Self::Resolved,
+        Self::AcceptedRisk,
+        Self::NotRetested,
+    ];
+
     /// The word in outputs.
     pub fn word(self) -> &'static str {
         match self {

@@ -108,16 +108,8 @@ fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written], notes: &'m [String]) -
 
 /// How many targets each verdict has; verdicts without any are told too.
 fn verdicts(judgement: &Judgement) -> BTreeMap<&'static str, u64> {
-    let all = [
-        Verdict::Abused,
-        Verdict::Confirmed,
-        Verdict::Accepted,
-        Verdict::Reachable,
-        Verdict::Blocked,
-        Verdict::Quiet,
-        Verdict::Uncovered,
-    ];
-    let mut counts: BTreeMap<_, _> = all.iter().map(|verdict| (verdict.word(), 0)).collect();
+    let mut counts: BTreeMap<_, _> =
+        Verdict::ALL.iter().map(|verdict| (verdict.word(), 0)).collect();
     for target in &judgement.targets {
         *counts.entry(target.verdict.word()).or_default() += 1;
     }

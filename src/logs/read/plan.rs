@@ -113,10 +113,10 @@ pub(super) fn plan(inputs: Vec<LogInput>, options: &ReadOptions<'_>) -> Vec<Plan
         .collect()
 }
 
-/// What one look at an input shows.
 /// Seconds after the reference time up to which a line's time can be true.
 const CLOCK_SLACK: i64 = 48 * 3600;
 
+/// What one look at an input shows.
 struct Look {
     way: Way,
     compression: Option<Compression>,

@@ -21,16 +21,6 @@ fn texts(target: &JudgedTarget) -> Texts {
     ticket(target, &policy(&["10.20.0.0/16"]), &inputs("netfilter", "postfix")).texts
 }
 
-const VERDICTS: [Verdict; 7] = [
-    Verdict::Abused,
-    Verdict::Confirmed,
-    Verdict::Accepted,
-    Verdict::Reachable,
-    Verdict::Blocked,
-    Verdict::Quiet,
-    Verdict::Uncovered,
-];
-
 #[test]
 fn every_combination_has_all_texts_and_nothing_left_open() {
     let servers = ["postfix", "exim", "sendmail", "exchange", "opensmtpd", "haraka"];
@@ -38,7 +28,8 @@ fn every_combination_has_all_texts_and_nothing_left_open() {
     for (index, server) in servers.iter().enumerate() {
         let inputs = inputs(firewalls[index % firewalls.len()], server);
         for policy in [policy(&["10.20.0.0/16", "2001:db8:1::/48"]), policy(&[])] {
-            for (verdict, role) in VERDICTS.iter().flat_map(|v| AssetRole::ALL.map(|r| (*v, r))) {
+            for (verdict, role) in Verdict::ALL.iter().flat_map(|v| AssetRole::ALL.map(|r| (*v, r)))
+            {
                 for (ip, port) in [("203.0.113.25", 25), ("2001:db8::25", 465), ("", 587)] {
                     let mut target = target();
                     target.scan.outputs.clear();

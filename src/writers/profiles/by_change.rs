@@ -8,11 +8,8 @@
 use crate::error::Result;
 use crate::model::judged::JudgedTarget;
 use crate::tickets::{Change, Ticket};
-use crate::writers::profiles::sheet::{Limits, Sheet};
+use crate::writers::profiles::sheet::{Cells, Limits, Sheet};
 use crate::writers::profiles::{Export, Files};
-
-/// Makes the cells of a ticket's row.
-pub(super) type Cells<'r> = Box<dyn Fn(&Ticket) -> Vec<String> + 'r>;
 
 /// Three tables of the same columns.
 pub(super) struct ByChange<'r> {

@@ -10,16 +10,14 @@
 //! ServiceNow documentation: Importing data using import sets; Coalesce; Priority lookup rules;
 //! Importing date and time values.
 
-use crate::error::Result;
-use crate::model::judged::JudgedTarget;
 use crate::tickets::Ticket;
 use crate::writers::Run;
 use crate::writers::escape::CsvCells;
-use crate::writers::profiles::sheet::{Limits, Sheet, encoded};
+use crate::writers::profiles::sheet::{EveryTicket, Limits, Sheet, encoded};
 use crate::writers::profiles::texts::{
     by_priority, cut, date, host, pointer, short_id, shortened_bytes, whole,
 };
-use crate::writers::profiles::{Export, Files, Profile};
+use crate::writers::profiles::{Export, Profile};
 
 /// The profile.
 #[derive(Debug)]
@@ -72,23 +70,8 @@ impl Profile for ServiceNow {
     }
 
     fn begin<'r>(&self, run: &Run<'r>) -> Box<dyn Export + 'r> {
-        Box::new(Incidents { sheet: Sheet::new(FILE, &COLUMNS, Limits::NONE), csv: run.csv })
-    }
-}
-
-struct Incidents<'r> {
-    sheet: Sheet,
-    csv: &'r CsvCells,
-}
-
-impl Export for Incidents<'_> {
-    fn take(&mut self, ticket: &Ticket, _target: &JudgedTarget, files: &mut Files) -> Result<()> {
-        self.sheet.write(&cells(ticket, self.csv), files)
-    }
-
-    fn finish(self: Box<Self>, files: &mut Files) -> Result<Vec<String>> {
-        self.sheet.finish(files)?;
-        Ok(Vec::new())
+        let (sheet, csv) = (Sheet::new(FILE, &COLUMNS, Limits::NONE), run.csv);
+        Box::new(EveryTicket { sheet, cells: Box::new(|ticket| cells(ticket, csv)) })
     }
 }
 

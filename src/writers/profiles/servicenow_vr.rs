@@ -9,15 +9,13 @@
 //!
 //! ServiceNow documentation: Template for manual ingestion of vulnerabilities.
 
-use crate::error::Result;
-use crate::model::judged::JudgedTarget;
 use crate::tickets::{Status, Ticket};
 use crate::writers::Run;
 use crate::writers::escape::CsvCells;
 use crate::writers::profiles::servicenow::named;
-use crate::writers::profiles::sheet::{Limits, Sheet};
+use crate::writers::profiles::sheet::{EveryTicket, Limits, Sheet};
 use crate::writers::profiles::texts::{by_priority, cut, pointer, short_id, shortened};
-use crate::writers::profiles::{Export, Files, Profile};
+use crate::writers::profiles::{Export, Profile};
 
 /// The profile.
 #[derive(Debug)]
@@ -65,23 +63,8 @@ impl Profile for ServiceNowVr {
     }
 
     fn begin<'r>(&self, run: &Run<'r>) -> Box<dyn Export + 'r> {
-        Box::new(Detections { sheet: Sheet::new(FILE, &COLUMNS, ROWS), csv: run.csv })
-    }
-}
-
-struct Detections<'r> {
-    sheet: Sheet,
-    csv: &'r CsvCells,
-}
-
-impl Export for Detections<'_> {
-    fn take(&mut self, ticket: &Ticket, _target: &JudgedTarget, files: &mut Files) -> Result<()> {
-        self.sheet.write(&cells(ticket, self.csv), files)
-    }
-
-    fn finish(self: Box<Self>, files: &mut Files) -> Result<Vec<String>> {
-        self.sheet.finish(files)?;
-        Ok(Vec::new())
+        let (sheet, csv) = (Sheet::new(FILE, &COLUMNS, ROWS), run.csv);
+        Box::new(EveryTicket { sheet, cells: Box::new(|ticket| cells(ticket, csv)) })
     }
 }
 

@@ -5,7 +5,9 @@
 //! A file is begun with its first row: no rows, no file.
 
 use crate::error::Result;
-use crate::writers::profiles::{Files, numbered};
+use crate::model::judged::JudgedTarget;
+use crate::tickets::Ticket;
+use crate::writers::profiles::{Export, Files, numbered};
 use crate::writers::publish::Draft;
 
 /// What an importer takes in one file, the header not counted.
@@ -20,6 +22,28 @@ pub(super) struct Limits {
 impl Limits {
     /// Any number of rows.
     pub(super) const NONE: Self = Self { rows: u64::MAX, bytes: u64::MAX };
+}
+
+/// Makes the cells of a ticket's row.
+pub(super) type Cells<'r> = Box<dyn Fn(&Ticket) -> Vec<String> + 'r>;
+
+/// One table with a row for every ticket, for systems that update by a key.
+pub(super) struct EveryTicket<'r> {
+    /// The table.
+    pub(super) sheet: Sheet,
+    /// The rows.
+    pub(super) cells: Cells<'r>,
+}
+
+impl Export for EveryTicket<'_> {
+    fn take(&mut self, ticket: &Ticket, _target: &JudgedTarget, files: &mut Files) -> Result<()> {
+        self.sheet.write(&(self.cells)(ticket), files)
+    }
+
+    fn finish(self: Box<Self>, files: &mut Files) -> Result<Vec<String>> {
+        self.sheet.finish(files)?;
+        Ok(Vec::new())
+    }
 }
 
 /// The files of one table.
