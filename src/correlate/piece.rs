@@ -28,6 +28,8 @@ pub enum FlowKind {
     Deny,
     /// Neither: the action is unknown, or the server never answered.
     Other,
+    /// The same, of a connection that another record had told as permitted.
+    Withdrawn,
 }
 
 impl FlowKind {
@@ -36,6 +38,7 @@ impl FlowKind {
         match (flow.action, flow.answer) {
             (Action::Deny, _) => Self::Deny,
             (Action::Unknown, _) | (_, Answer::Never) => Self::Other,
+            (_, Answer::NeverOfPermitted) => Self::Withdrawn,
             (Action::Allow, Answer::Untold) => Self::Allow,
             (Action::Close, Answer::Untold) => Self::Close,
         }
@@ -50,7 +53,7 @@ impl FlowKind {
         match self {
             Self::Allow | Self::Close => CitationKind::Permitted,
             Self::Deny => CitationKind::Denied,
-            Self::Other => CitationKind::Seen,
+            Self::Other | Self::Withdrawn => CitationKind::Seen,
         }
     }
 }

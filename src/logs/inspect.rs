@@ -40,7 +40,7 @@ pub fn flow_line(event: &FlowEvent, devices: &Devices) -> serde_json::Result<Str
         nat_src_port: port_of(flow.nat_src),
         nat_dst: ip_of(flow.nat_dst),
         nat_dst_port: port_of(flow.nat_dst),
-        answered: (flow.answer == Answer::Never).then_some(false),
+        answered: (flow.answer != Answer::Untold).then_some(false),
         device: (!device.is_empty()).then_some(device),
         format: event.format,
     })

@@ -4,7 +4,8 @@
 //!
 //! What is paired:
 //! * a Cisco ASA's Teardown takes its direction from the Built of the same number and ends (the
-//!   numbers start anew after a reload, so the ends must agree);
+//!   numbers start anew after a reload, so the ends must agree), and one that says that the server
+//!   never answered says it of that Built too;
 //! * a second record of the same key and action within the format's time is the same event: the two
 //!   crossings of a routed packet, FortiGate's records of a session;
 //! * a record without a verdict (UFW's AUDIT) after one of the same packet with a verdict is no event;
@@ -20,7 +21,7 @@ use std::collections::VecDeque;
 use ahash::AHashMap;
 
 use crate::logs::firewall::{HostText, Join, JoinRule};
-use crate::model::flow::{Action, Flow, Host};
+use crate::model::flow::{Action, Answer, Flow, Host};
 use crate::model::time::{SECOND, Timestamp};
 
 /// Entries kept of each kind: a busy firewall's permitted mail connections of an hour, 16 MiB.
@@ -102,15 +103,21 @@ impl Joiner {
         if again { Told::Again } else { Told::First }
     }
 
-    /// Turns the flow where the Built of its number had the same ends the other way round.
+    /// Turns the flow where the Built of its number had the same ends the other way round, and
+    /// notes where it ends a permitted connection that was never answered.
     fn turn_as_built(&mut self, device: u32, key: u64, flow: &mut Flow) {
         let Some(built) = self.built.get(&(device, key)) else { return };
         let (src, dst) =
             (hash_of_end(&flow.src, flow.src_port), hash_of_end(&flow.dst, flow.dst_port));
-        if (built.client, built.server) == (dst, src) && src != dst {
+        let built = (built.client, built.server);
+        if built == (dst, src) && src != dst {
             std::mem::swap(&mut flow.src, &mut flow.dst);
             std::mem::swap(&mut flow.src_port, &mut flow.dst_port);
             std::mem::swap(&mut flow.nat_src, &mut flow.nat_dst);
+        }
+        let is_its_end = built == (src, dst) || built == (dst, src);
+        if is_its_end && flow.answer == Answer::Never {
+            flow.answer = Answer::NeverOfPermitted;
         }
     }
 
@@ -196,8 +203,8 @@ mod tests {
     use crate::logs::line::Columns;
 
     /// What the joiner makes of the flows of these lines: `first|again ACTION CLIENT > SERVER`.
-    fn joined(joiner: &mut Joiner, device: u32, lines: &[&str]) -> Vec<String> {
-        let mut told = Vec::new();
+    fn taken(joiner: &mut Joiner, device: u32, lines: &[&str]) -> Vec<(Told, Flow)> {
+        let mut flows = Vec::new();
         for raw in lines {
             let line = envelope::open(raw.as_bytes());
             let format = FORMATS.iter().find(|format| format.recognises(&line)).unwrap();
@@ -205,15 +212,18 @@ mod tests {
             format.parse(&line, &Columns::NONE, &mut records);
             for record in records {
                 let mut flow = record.to_flow(&clock());
-                let word = match joiner.take(device, record.join, &mut flow) {
-                    Told::First => "first",
-                    Told::Again => "again",
-                };
-                let (src, dst) = (flow.src_port, flow.dst_port);
-                told.push(format!("{word} {} {src} > {dst}", flow.action.word()));
+                flows.push((joiner.take(device, record.join, &mut flow), flow));
             }
         }
-        told
+        flows
+    }
+
+    fn joined(joiner: &mut Joiner, device: u32, lines: &[&str]) -> Vec<String> {
+        let told = taken(joiner, device, lines).into_iter().map(|(told, flow)| {
+            let word = if told == Told::First { "first" } else { "again" };
+            format!("{word} {} {} > {}", flow.action.word(), flow.src_port, flow.dst_port)
+        });
+        told.collect()
     }
 
     const BUILT: &str = "Nov  2 10:00:00 fw : %ASA-6-302013: Built inbound TCP connection 7 for \
@@ -230,6 +240,21 @@ mod tests {
         let pair = joined(&mut joiner, 0, &[BUILT, TEARDOWN]);
         assert_eq!(pair, ["first allow 20 > 25", "first close 20 > 25"]);
         assert_eq!(joined(&mut joiner, 1, &[TEARDOWN]), ["first close 25 > 20"]);
+    }
+
+    #[test]
+    fn an_unanswered_teardown_is_of_the_built_that_it_ends() {
+        let answers = |lines: &[&str]| -> Vec<Answer> {
+            let flows = taken(&mut Joiner::default(), 0, lines).into_iter();
+            flows.map(|(_, flow)| flow.answer).collect()
+        };
+        let silent = TEARDOWN.replace("bytes 9 TCP FINs", "bytes 0 SYN Timeout");
+        assert_ne!(silent, TEARDOWN);
+        assert_eq!(answers(&[&silent]), [Answer::Never]);
+        assert_eq!(answers(&[BUILT, &silent]), [Answer::Untold, Answer::NeverOfPermitted]);
+        assert_eq!(answers(&[BUILT, TEARDOWN]), [Answer::Untold, Answer::Untold]);
+        let other = silent.replace("198.51.100.7", "198.51.100.8");
+        assert_eq!(answers(&[BUILT, &other]), [Answer::Untold, Answer::Never]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum Answer {
     Untold,
     /// It never answered (SYN time-out with 0 bytes, `ip-conn`, Zeek S0, only SYN seen).
     Never,
+    /// It never answered, and an earlier record had told the same connection as permitted.
+    NeverOfPermitted,
 }
 
 /// Which packet the record is about, where it prints TCP flags.

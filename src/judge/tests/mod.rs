@@ -132,6 +132,17 @@ fn records_without_an_answer_and_stray_packets_permit_nothing() {
     assert_eq!((target.unexpected_sources, target.counts.fw_other), (1, 1));
     play.flows[0].flow.packet = Packet::Stray;
     assert_eq!(play.judge().verdict, Verdict::Uncovered);
+    let mut pair = Play::new(25).flow(Action::Allow, EXTERNAL, noon(50)).flow(
+        Action::Close,
+        EXTERNAL,
+        noon(50),
+    );
+    pair.flows[1].flow.answer = Answer::NeverOfPermitted;
+    let target = pair.judge();
+    assert_eq!((target.verdict, target.counts.fw_permitted), (Verdict::Quiet, 0));
+    let answered = pair.flow(Action::Allow, EXTERNAL, noon(50));
+    let target = answered.judge();
+    assert_eq!((target.verdict, target.counts.fw_permitted), (Verdict::Reachable, 1));
 }
 
 #[test]
