@@ -17,14 +17,18 @@ pub mod world;
 pub mod interest;
 pub mod coverage;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+
+use ahash::RandomState;
 
 use crate::correlate::cell::Incoming;
 use crate::correlate::evidence::{Key, address_of};
 use crate::correlate::piece::{FlowFact, FlowKind};
 use crate::correlate::server::LoggedServer;
 use crate::logs::fields::same;
-use crate::model::flow::{FlowEvent, Host, Packet};
+use crate::model::flow::{Flow, FlowEvent, Host, Packet};
+use crate::model::net::Endpoint;
 use crate::model::session::Session;
 
 pub use crate::correlate::evidence::Evidence;
@@ -37,6 +41,8 @@ pub struct Correlator {
     interest: Interest,
     evidence: Evidence,
     last_server: Option<LastServer>,
+    /// The numbers of servers that firewalls tell by one address: nearly all of them.
+    plain_servers: HashMap<Endpoint, u32, RandomState>,
 }
 
 /// The server of the last session, as the log has it: most sessions are of the same.
@@ -53,7 +59,7 @@ impl Correlator {
     /// `[correlation]`.
     pub fn new(interest: Interest, tolerance_seconds: i64) -> Self {
         let evidence = Evidence::new(tolerance_seconds);
-        Self { interest, evidence, last_server: None }
+        Self { interest, evidence, last_server: None, plain_servers: HashMap::default() }
     }
 
     /// Adds a flow, if it is evidence on a server of interest.
@@ -67,12 +73,7 @@ impl Correlator {
             (Host::Ip(ip), _) => Some(ip.to_canonical()),
             (Host::Name(_), nat) => nat.map(|end| end.ip.to_canonical()),
         };
-        let server = LoggedServer::of_flow(flow, client);
-        if !server.endpoints().any(|end| self.interest.has(end)) {
-            self.note_named_server(&server, flow.count);
-            return;
-        }
-        let number = self.evidence.number_of(server);
+        let Some(number) = self.server_of_flow(flow, client) else { return };
         self.evidence.facts_mut(number, |facts| facts.add_flow(flow.action, event.at.input));
         let Some(client) = client else {
             if let Host::Name(name) = &flow.src {
@@ -89,6 +90,25 @@ impl Correlator {
         };
         let key = Key { server: number, source: address_of(client) };
         self.evidence.put(key, Incoming::flow(&fact));
+    }
+
+    /// The number of a flow's server, if it is of interest.
+    fn server_of_flow(&mut self, flow: &Flow, client: Option<IpAddr>) -> Option<u32> {
+        let plain = match (&flow.dst, flow.nat_dst, flow.nat_src) {
+            (Host::Ip(ip), None, None) => Some(Endpoint::new(*ip, flow.dst_port)),
+            _ => None,
+        };
+        if let Some(&number) = plain.and_then(|end| self.plain_servers.get(&end)) {
+            return Some(number);
+        }
+        let server = LoggedServer::of_flow(flow, client);
+        if !server.endpoints().any(|end| self.interest.has(end)) {
+            self.note_named_server(&server, flow.count);
+            return None;
+        }
+        let number = self.evidence.number_of(server);
+        self.plain_servers.extend(plain.map(|end| (end, number)));
+        Some(number)
     }
 
     /// Adds a session that was read in a mail format.

@@ -5,11 +5,14 @@
 //! The rule for a missing year is the design's (section 6): the latest year that puts the time at
 //! or before the reference time plus 48 hours.
 
+mod cursor;
+
 use std::cell::Cell;
 
 use chrono::{DateTime, Datelike, NaiveDate};
 use chrono_tz::Tz;
 
+use crate::logs::clock::cursor::{Cursor, parse_fraction, two_digits};
 use crate::model::net::parse_decimal;
 use crate::model::policy;
 use crate::model::time::{SECOND, Timestamp};
@@ -212,20 +215,14 @@ impl LogTime {
 impl Civil {
     /// Whether the fields are a possible date and time (29 February without a year included).
     pub fn is_valid(&self) -> bool {
-        let leap = self.year.is_none_or(|year| NaiveDate::from_ymd_opt(year, 2, 29).is_some());
         let days = match self.month {
             1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
             4 | 6 | 9 | 11 => 30,
-            2 if leap => 29,
+            2 if self.year.is_none_or(is_leap) => 29,
             2 => 28,
             _ => return false,
         };
-        let year_fits = self.year.is_none_or(|year| NaiveDate::from_ymd_opt(year, 1, 1).is_some());
-        (1..=days).contains(&self.day)
-            && year_fits
-            && self.hour < 24
-            && self.minute < 60
-            && self.second <= 60
+        (1..=days).contains(&self.day) && self.hour < 24 && self.minute < 60 && self.second <= 60
     }
 
     /// Seconds since 1970 of this civil time in that year, as if it were UTC.
@@ -246,6 +243,10 @@ impl Civil {
     fn midnight(&self) -> Self {
         Self { hour: 0, minute: 0, second: 0, ..*self }
     }
+}
+
+fn is_leap(year: i32) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
 /// What is the same for all times of a day: year, month, day and offset.
@@ -289,7 +290,10 @@ pub struct Guesses {
 #[derive(Debug, Clone)]
 pub struct Clock {
     zone: Zone,
-    reference: Timestamp,
+    /// The latest time of a line without a year, in seconds since 1970.
+    limit: i64,
+    /// The latest year that such a line may be of.
+    newest_year: i32,
     guesses: Cell<Guesses>,
     /// Offset of the last hour that was looked up in a named zone: (hour since 1970, offset).
     cached_offset: Cell<(i64, i64)>,
@@ -304,9 +308,13 @@ impl Clock {
     /// A clock for an input of this zone, whose lines lie at or before the reference time (the
     /// file's modification time, or `--now`).
     pub fn new(zone: Zone, reference: Timestamp) -> Self {
+        let limit = reference.seconds().saturating_add(YEAR_SLACK);
+        // In any zone.
+        let newest_year = DateTime::from_timestamp(limit, 0).map_or(0, |time| time.year() + 1);
         Self {
             zone,
-            reference,
+            limit,
+            newest_year,
             guesses: Cell::default(),
             cached_offset: Cell::new((i64::MIN, 0)),
             last: Cell::new(None),
@@ -367,11 +375,9 @@ impl Clock {
         let mut guesses = self.guesses.get();
         guesses.years += 1;
         self.guesses.set(guesses);
-        let limit = self.reference.seconds().saturating_add(YEAR_SLACK);
-        let newest = DateTime::from_timestamp(limit, 0)?.year() + 1;
         (0..=9)
-            .filter_map(|back| Some(self.to_utc(civil, civil.seconds_in(newest - back)?)))
-            .find(|&seconds| seconds <= limit)
+            .filter_map(|back| Some(self.to_utc(civil, civil.seconds_in(self.newest_year - back)?)))
+            .find(|&seconds| seconds <= self.limit)
     }
 
     fn to_utc(&self, civil: &Civil, local: i64) -> i64 {
@@ -420,176 +426,6 @@ pub fn month_number(name: &[u8]) -> Option<u8> {
         _ => return None,
     };
     Some(number)
-}
-
-/// The number of two digits.
-fn two_digits(tens: u8, ones: u8) -> Option<u8> {
-    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens & 15) * 10 + (ones & 15))
-}
-
-/// Microseconds of a decimal fraction's digits.
-fn parse_fraction(digits: &[u8]) -> Option<u32> {
-    let digits = digits.get(..6).unwrap_or(digits);
-    let scale = 10u64.checked_pow(6u32.checked_sub(u32::try_from(digits.len()).ok()?)?)?;
-    u32::try_from(parse_decimal(digits)?.checked_mul(scale)?).ok()
-}
-
-/// Walks over the text of a time.
-struct Cursor<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let end = self.at.checked_add(length)?;
-        let part = self.text.get(self.at..end)?;
-        self.at = end;
-        Some(part)
-    }
-
-    fn one_of(&mut self, bytes: &[u8]) -> Option<u8> {
-        let byte = self.peek().filter(|b| bytes.contains(b))?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn blanks(&mut self, at_least: usize) -> Option<()> {
-        let start = self.at;
-        while self.peek() == Some(b' ') {
-            self.at += 1;
-        }
-        (self.at - start >= at_least).then_some(())
-    }
-
-    fn digits(&mut self, at_most: usize) -> &'a [u8] {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest.iter().take(at_most).take_while(|b| b.is_ascii_digit()).count();
-        self.at += length;
-        rest.get(..length).unwrap_or_default()
-    }
-
-    fn number(&mut self, at_least: usize, at_most: usize) -> Option<u64> {
-        let digits = self.digits(at_most);
-        (digits.len() >= at_least).then(|| parse_decimal(digits)).flatten()
-    }
-
-    /// `YYYY-MM-DD` or `YYYY/MM/DD`.
-    fn iso_date(&mut self) -> Option<(i32, u8, u8)> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        // Where it stands in columns, which is nearly always, it is read from there.
-        if let Some(&[y1, y2, y3, y4, dash @ (b'-' | b'/'), m1, m2, other, d1, d2]) =
-            rest.first_chunk()
-            && dash == other
-            && let (Some(century), Some(year)) = (two_digits(y1, y2), two_digits(y3, y4))
-            && let (Some(month), Some(day)) = (two_digits(m1, m2), two_digits(d1, d2))
-        {
-            self.at += 10;
-            return Some((i32::from(century) * 100 + i32::from(year), month, day));
-        }
-        let year = self.number(4, 4)?;
-        let dash = self.one_of(b"-/")?;
-        let month = self.number(1, 2)?;
-        self.one_of(&[dash])?;
-        let day = self.number(1, 2)?;
-        Some((i32::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
-    }
-
-    /// `HH:MM:SS` and a fraction.
-    fn clock_time(&mut self) -> Option<(u8, u8, u8, u32)> {
-        let (hour, minute, second) = self.clock_columns().or_else(|| self.clock_numbers())?;
-        let mut micros = 0;
-        let before = self.at;
-        if self.one_of(b".,").is_some() {
-            match parse_fraction(self.digits(12)) {
-                Some(fraction) => micros = fraction,
-                None => self.at = before,
-            }
-        }
-        Some((hour, minute, second, micros))
-    }
-
-    /// `HH:MM:SS` in columns, as nearly all logs have it.
-    fn clock_columns(&mut self) -> Option<(u8, u8, u8)> {
-        let rest = self.text.get(self.at..)?;
-        let &[h1, h2, b':', m1, m2, b':', s1, s2] = rest.first_chunk()? else { return None };
-        let read = (two_digits(h1, h2)?, two_digits(m1, m2)?, two_digits(s1, s2)?);
-        self.at += 8;
-        Some(read)
-    }
-
-    /// The same with an hour of one digit.
-    fn clock_numbers(&mut self) -> Option<(u8, u8, u8)> {
-        let small = |number: u64| u8::try_from(number).ok();
-        let hour = self.number(1, 2).and_then(small)?;
-        self.one_of(b":")?;
-        let minute = self.number(2, 2).and_then(small)?;
-        self.one_of(b":")?;
-        Some((hour, minute, self.number(2, 2).and_then(small)?))
-    }
-
-    /// A year between day and time; a blank must follow, else it was an hour.
-    fn year_then_blank(&mut self) -> Option<i32> {
-        let start = self.at;
-        let year = self.number(4, 4).and_then(|year| i32::try_from(year).ok());
-        if year.is_some() && self.blanks(1).is_some() {
-            return year;
-        }
-        self.at = start;
-        None
-    }
-
-    /// A year after the time, as in `Tue Dec 29 12:01:27 2015`: four digits and no more.
-    fn blank_then_year(&mut self) -> Option<i32> {
-        let start = self.at;
-        let year = self
-            .blanks(1)
-            .and_then(|()| self.number(4, 4))
-            .filter(|year| (1970..2200).contains(year))
-            .filter(|_| !matches!(self.peek(), Some(b) if b != b' ' && b != b']' && b != b':'));
-        if year.is_none() {
-            self.at = start;
-        }
-        year.and_then(|year| i32::try_from(year).ok())
-    }
-
-    /// `Z`, `UTC`, `GMT`, `+01:00`, `+0100`, `+01`; nothing is read where none of them stands.
-    fn zone(&mut self) -> Option<i32> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        for name in [b"UTC".as_slice(), b"GMT", b"Z", b"z"] {
-            if rest.starts_with(name) {
-                self.at += name.len();
-                return Some(0);
-            }
-        }
-        let start = self.at;
-        let offset = self.numeric_zone();
-        if offset.is_none() {
-            self.at = start;
-        }
-        offset
-    }
-
-    fn numeric_zone(&mut self) -> Option<i32> {
-        let sign = if self.one_of(b"+-")? == b'-' { -1 } else { 1 };
-        let hours = self.number(2, 2)?;
-        let before = self.at;
-        let colon = self.one_of(b":").is_some();
-        let minutes = match self.number(2, 2) {
-            Some(minutes) => minutes,
-            None if colon => {
-                self.at = before;
-                0
-            }
-            None => 0,
-        };
-        let seconds = i32::try_from(hours * 3600 + minutes * 60).ok()?;
-        (hours < 19 && minutes < 60).then_some(sign * seconds)
-    }
 }
 
 #[cfg(test)]

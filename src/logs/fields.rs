@@ -146,34 +146,25 @@ pub fn pairs<'a>(
     text: &'a [u8],
     separators: &'static [u8],
 ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-    // A table: the separators are asked for at every byte.
-    let mut separates = [false; 256];
-    for &separator in separators {
-        if let Some(entry) = separates.get_mut(usize::from(separator)) {
-            *entry = true;
-        }
-    }
-    let is_separator = move |byte: u8| separates.get(usize::from(byte)) == Some(&true);
+    let separators = Separators::new(text, separators);
     let mut rest = text;
     std::iter::from_fn(move || {
         loop {
-            let start = rest.iter().position(|&b| !is_separator(b))?;
+            let start = rest.iter().position(|&b| !separators.has(b))?;
             rest = rest.get(start..)?;
             let (word, in_quotes) = match rest.strip_prefix(b"\"") {
                 Some(inner) => (inner, true),
                 None => (rest, false),
             };
-            let end = word.iter().position(|&b| b == b'=' || is_separator(b));
-            let end = end.unwrap_or(word.len());
+            let equals = find_near(word, b'=').unwrap_or(word.len());
+            let key = word.get(..equals).unwrap_or_default();
+            let end = separators.first(key).unwrap_or(equals);
             let (key, tail) = word.split_at_checked(end)?;
             let Some(tail) = tail.strip_prefix(b"=") else {
                 rest = tail;
                 continue;
             };
-            let bare = || {
-                let end = tail.iter().position(|&b| is_separator(b));
-                tail.get(..end.unwrap_or(tail.len())).unwrap_or(tail)
-            };
+            let bare = || tail.get(..separators.first(tail).unwrap_or(tail.len())).unwrap_or(tail);
             let value = if in_quotes {
                 until_any(tail, b"\"")
             } else {
@@ -186,9 +177,46 @@ pub fn pairs<'a>(
     })
 }
 
+/// What parts the pairs of a text. Of several separators that a product uses most lines have one,
+/// the blank, which is found eight bytes at a time; else a table tells, byte by byte.
+struct Separators {
+    table: [bool; 256],
+    only_blanks: bool,
+}
+
+impl Separators {
+    fn new(text: &[u8], separators: &[u8]) -> Self {
+        let mut table = [false; 256];
+        for &separator in separators {
+            if let Some(entry) = table.get_mut(usize::from(separator)) {
+                *entry = true;
+            }
+        }
+        let mut others = separators.iter().filter(|&&separator| separator != b' ');
+        let only_blanks = separators.contains(&b' ')
+            && !others.any(|&separator| memchr::memchr(separator, text).is_some());
+        Self { table, only_blanks }
+    }
+
+    fn has(&self, byte: u8) -> bool {
+        self.table.get(usize::from(byte)) == Some(&true)
+    }
+
+    fn first(&self, text: &[u8]) -> Option<usize> {
+        if self.only_blanks {
+            find_near(text, b' ')
+        } else {
+            text.iter().position(|&b| self.has(b))
+        }
+    }
+}
+
 /// The pairs of a line, looked up by key; of equal keys the first counts.
 #[derive(Debug)]
-pub struct Pairs<'a>(Vec<(&'a [u8], &'a [u8])>);
+pub struct Pairs<'a>(Vec<(u64, &'a [u8], &'a [u8])>);
+
+/// Pairs that most lines have room for.
+const USUAL_PAIRS: usize = 40;
 
 impl<'a> Pairs<'a> {
     /// Cuts a line as [`pairs`] does.
@@ -197,19 +225,35 @@ impl<'a> Pairs<'a> {
     }
 
     /// The value of a key.
+    #[inline]
     pub fn get(&self, key: &str) -> Option<&'a [u8]> {
-        self.0.iter().find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| *value)
+        let (key, digest) = (key.as_bytes(), digest(key.as_bytes()));
+        let found = self.0.iter().find(|(known, name, _)| *known == digest && *name == key);
+        found.map(|(_, _, value)| *value)
     }
 
     /// The value of the first of these keys that is there: names that a field had over time.
+    #[inline]
     pub fn any(&self, keys: &[&str]) -> Option<&'a [u8]> {
         keys.iter().find_map(|key| self.get(key))
     }
 }
 
+/// The end and the length of a key: one number that tells nearly all keys of a line apart.
+#[inline]
+fn digest(key: &[u8]) -> u64 {
+    let end = key.last_chunk().map_or_else(
+        || key.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        |last| u64::from_le_bytes(*last),
+    );
+    end ^ (key.len() as u64) << 56
+}
+
 impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Pairs<'a> {
     fn from_iter<I: IntoIterator<Item = (&'a [u8], &'a [u8])>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
+        let mut known = Vec::with_capacity(USUAL_PAIRS);
+        known.extend(pairs.into_iter().map(|(key, value)| (digest(key), key, value)));
+        Self(known)
     }
 }
 
@@ -349,6 +393,10 @@ mod tests {
             .collect();
         assert_eq!(got, ["a:1", "b:x y=2 \\\" z", "c:", "d:4", "e:5 6", "f:", "g:open h=7"]);
         assert_eq!(pairs(b"\"", b" ").count(), 0);
+        let commas: Vec<_> = pairs(b"a=1,b=2 c=\"x, y\",d=4 e", b" ,").collect();
+        let expected: [(&[u8], &[u8]); 4] =
+            [(b"a", b"1"), (b"b", b"2"), (b"c", b"x, y"), (b"d", b"4")];
+        assert_eq!(commas, expected);
         let looked_up = Pairs::read(b"src=1 dst=2 src=3", b" ");
         assert_eq!(looked_up.any(&["srcip", "src"]), Some(&b"1"[..]));
         assert_eq!(looked_up.get("dstip"), None);

@@ -12,10 +12,8 @@
 //! translated source. FortiOS 4 wrote `src`, `dst_port`, `status`, `tran_ip`. Skipped: UTM and event
 //! logs (verdicts on content inside a session that has its own traffic record) and all but TCP.
 
-use memchr::memmem;
-
 use crate::logs::clock::LogTime;
-use crate::logs::fields::{Pairs, pairs};
+use crate::logs::fields::Pairs;
 use crate::logs::firewall::ends::{Parsed, conclude, end, other_end};
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome, Reject};
@@ -57,20 +55,7 @@ impl FirewallFormat for Format {
     }
 
     fn recognises(&self, line: &Line<'_>) -> bool {
-        const KINDS: [&[u8]; 4] = [b"traffic", b"utm", b"event", b"anomaly"];
-        const MARKS: [&[u8]; 4] = [b"logid", b"log_id", b"devid", b"device_id"];
-        // Other programs may quote such text; here the whole message is pairs.
-        let starts_with_pair =
-            line.body.splitn(3, |&b| b == b' ').take(2).any(|word| word.contains(&b'='));
-        if line.tag.is_some() || !starts_with_pair || memmem::find(line.body, b"type=").is_none() {
-            return false;
-        }
-        let (mut kind, mut mark) = (false, false);
-        pairs(line.body, SEPARATORS).any(|(key, value)| {
-            kind |= key == b"type" && KINDS.contains(&value);
-            mark |= MARKS.contains(&key);
-            kind && mark
-        })
+        may_be_own(line) && is_own(&Pairs::read(line.body, SEPARATORS))
     }
 
     fn needles(&self, port: u16) -> Vec<Vec<u8>> {
@@ -81,12 +66,34 @@ impl FirewallFormat for Format {
     }
 
     fn parse<'a>(&self, line: &Line<'a>, _: &Columns, out: &mut Vec<FlowRecord<'a>>) -> Outcome {
-        conclude(parse(line), out)
+        conclude(parse(line, &Pairs::read(line.body, SEPARATORS)), out)
+    }
+
+    fn parse_own<'a>(
+        &self,
+        line: &Line<'a>,
+        _: &Columns,
+        out: &mut Vec<FlowRecord<'a>>,
+    ) -> Option<Outcome> {
+        let fields = may_be_own(line).then(|| Pairs::read(line.body, SEPARATORS))?;
+        is_own(&fields).then(|| conclude(parse(line, &fields), out))
     }
 }
 
-fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
-    let fields = Pairs::read(line.body, SEPARATORS);
+/// Other programs may quote such text; here the whole message is pairs.
+fn may_be_own(line: &Line<'_>) -> bool {
+    let mut first_words = line.body.splitn(3, |&b| b == b' ').take(2);
+    line.tag.is_none() && first_words.any(|word| word.contains(&b'='))
+}
+
+/// Whether pairs are a FortiGate's: one of its types of log, and a number of a message or a unit.
+fn is_own(fields: &Pairs<'_>) -> bool {
+    let kind = fields.get("type");
+    matches!(kind, Some(b"traffic" | b"utm" | b"event" | b"anomaly"))
+        && fields.any(&["logid", "log_id", "devid", "device_id"]).is_some()
+}
+
+fn parse<'a>(line: &Line<'a>, fields: &Pairs<'a>) -> Parsed<'a> {
     if fields.get("type") != Some(b"traffic") {
         return Ok(None);
     }
@@ -108,11 +115,11 @@ fn parse<'a>(line: &Line<'a>) -> Parsed<'a> {
         (fields.any(&["dstport", "dst_port"]), "dstport"),
     )?;
     let mut record = FlowRecord::new(line, action, src, dst);
-    record.time = own_time(&fields).or(line.time);
+    record.time = own_time(fields).or(line.time);
     record.device = fields.any(&["devname", "devid", "device_id"]).or(line.host);
-    record.answer = answer_of(action, word, &fields);
-    record.join = (action == Action::Allow).then(|| retold(&fields)).flatten();
-    translate(&mut record, &fields);
+    record.answer = answer_of(action, word, fields);
+    record.join = (action == Action::Allow).then(|| retold(fields)).flatten();
+    translate(&mut record, fields);
     Ok(Some(record))
 }
 

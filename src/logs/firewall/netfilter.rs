@@ -144,10 +144,10 @@ fn split_described(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
 /// (`dmesg -T`), a priority, Proxmox's `101 1 tap101i0-IN 20/Jun/2022:13:12:46 +0200`.
 fn split_own_head(head: &[u8]) -> (Option<LogTime>, &[u8]) {
     let mut time = None;
-    let mut rest = match KERNEL.find_iter(head).last() {
-        Some(at) => head.get(at.saturating_add(7)..).unwrap_or_default(),
-        None => head,
-    };
+    let mut rest = head;
+    while let Some(at) = KERNEL.find(rest) {
+        rest = rest.get(at.saturating_add(7)..).unwrap_or_default();
+    }
     rest = rest.trim_ascii();
     if let Some((found, after)) = proxmox_head(rest) {
         return (Some(found), after.trim_ascii());
@@ -207,10 +207,11 @@ fn action_of(prefix: &[u8]) -> Action {
     action_of_words(text)
 }
 
-/// What the usual words in an administrator's text say; nothing where they contradict each other.
+/// What the usual words in an administrator's text say, whatever their case; nothing where they
+/// contradict each other.
 pub(super) fn action_of_words(text: &[u8]) -> Action {
     let mut said = (false, false);
-    for word in text.split(|b| !b.is_ascii_alphabetic()) {
+    for word in text.to_ascii_uppercase().split(|b| !b.is_ascii_uppercase()) {
         match verdict_of_word(word) {
             Action::Allow => said.0 = true,
             Action::Deny => said.1 = true,
@@ -248,25 +249,20 @@ fn rule_letter(prefix: &[u8]) -> Option<Action> {
     }
 }
 
-/// A word of letters: what it says, whatever its case and what is glued to its end or start
-/// (`BLOCKED`, `droplog`, `fwdrop`).
+/// A word of capitals: what it says, whatever is glued to its end or start (`BLOCKED`, `DROPLOG`,
+/// `FWDROP`).
 fn verdict_of_word(word: &[u8]) -> Action {
     const DENY: [&[u8]; 6] = [b"DROP", b"DENY", b"DENIED", b"REJECT", b"BLOCK", b"DISALLOW"];
-    const DENY_WHOLE: [&[u8]; 4] = [b"REJ", b"DRP", b"DISCARD", b"DISCARDED"];
     const ALLOW: [&[u8]; 3] = [b"ACCEPT", b"ALLOW", b"PERMIT"];
-    const ALLOW_WHOLE: [&[u8]; 4] = [b"ACC", b"PASS", b"PASSED", b"ACPT"];
-    let at_edge = |mark: &&[u8]| {
-        let start = word.get(..mark.len());
-        let end = word.len().checked_sub(mark.len()).and_then(|at| word.get(at..));
-        [start, end].into_iter().flatten().any(|part| part.eq_ignore_ascii_case(mark))
-    };
-    let whole = |mark: &&[u8]| word.eq_ignore_ascii_case(mark);
-    if DENY.iter().any(at_edge) || DENY_WHOLE.iter().any(whole) {
-        Action::Deny
-    } else if ALLOW.iter().any(at_edge) || ALLOW_WHOLE.iter().any(whole) {
-        Action::Allow
-    } else {
-        Action::Unknown
+    let at_edge = |mark: &&[u8]| word.starts_with(mark) || word.ends_with(mark);
+    match word {
+        b"REJ" | b"DRP" | b"DISCARD" | b"DISCARDED" => Action::Deny,
+        b"ACC" | b"PASS" | b"PASSED" | b"ACPT" => Action::Allow,
+        // The shortest that may stand at an edge.
+        _ if word.len() < 4 => Action::Unknown,
+        _ if DENY.iter().any(at_edge) => Action::Deny,
+        _ if ALLOW.iter().any(at_edge) => Action::Allow,
+        _ => Action::Unknown,
     }
 }
 
