@@ -5,6 +5,7 @@
 //! here; the caller shows progress and holds signals off while the outputs are swapped.
 
 mod between;
+mod remembered;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::model::input::{Devices, InputKind, InputReport, Span, Status, Tally};
 use crate::model::judged::{JudgedTarget, Judgement, Priority};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
+use crate::pipeline::remembered::Remembered;
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::state::{Changes, State};
@@ -146,12 +148,14 @@ impl Published {
         self.judgement.targets.iter().filter(|target| self.standings.of(target).is_some())
     }
 
-    /// The most urgent band of a ticket whose risk the policy does not accept, if there is any.
+    /// The most urgent band of a ticket that is not resolved and whose risk the policy does not
+    /// accept, if there is any.
     pub fn most_urgent(&self) -> Option<Priority> {
-        let is_accepted = |target: &&JudgedTarget| {
-            self.standings.of(target).is_some_and(|at| at.status == TicketStatus::AcceptedRisk)
+        let is_settled = |target: &&JudgedTarget| {
+            let status = self.standings.of(target).map(|standing| standing.status);
+            matches!(status, Some(TicketStatus::AcceptedRisk | TicketStatus::Resolved))
         };
-        let tickets = self.tickets().filter(|target| !is_accepted(target));
+        let tickets = self.tickets().filter(|target| !is_settled(target));
         tickets.map(|target| target.priority).min()
     }
 }
@@ -188,16 +192,19 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     };
     let Inputs { scans, logs, refused } = find_inputs(job)?;
     let (scans, mut reports) = read_scans(job, &scans, &refused, progress)?;
-    let world = World::new(&merge_scans(&scans, &job.scan_options.plugins), &job.policy);
+    let mut remembered = state.as_ref().map(Remembered::read).transpose()?;
+    let world = match &mut remembered {
+        Some(known) => known.world(job, &scans),
+        None => World::new(&merge_scans(&scans, &job.scan_options.plugins), &job.policy),
+    };
     let (evidence, devices, log_reports, left_out) =
         correlate(job, &world, logs, reports.len(), progress);
     reports.extend(log_reports);
     let seen = job.window.starting_on(oldest_day(job, &reports)).seen(&reports);
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let mut judgement = judge.judge();
-    let mut tickets = state.as_ref().map(State::tickets).transpose()?;
-    let standings = match &mut tickets {
-        Some(tickets) => tickets.take(&mut judgement.targets, &job.policy, job.clock),
+    let standings = match &mut remembered {
+        Some(known) => known.settle(&mut judgement, &judge, &job.policy, job.clock),
         None => Standings::new(&judgement.targets, &job.policy, job.clock),
     };
     let mut account = account(job, &reports, &scans, &refused, left_out);
@@ -215,8 +222,10 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     };
     let NewSet { written, notes } = match &mut state {
         Some(state) => {
-            let record =
-                |changes: &Changes<'_>| tickets.iter().try_for_each(|t| changes.put_tickets(t));
+            let record = |changes: &Changes<'_>, id| match &remembered {
+                Some(known) => known.write(changes, id, job.clock),
+                None => Ok(()),
+            };
             between::commit_and_publish(state, job.clock, (&out, &run), record, before)?
         }
         None => write_outputs(&out, &run, before)?,

@@ -66,6 +66,13 @@ impl World {
         }
     }
 
+    /// The same, with scanners that earlier scans named.
+    #[must_use]
+    pub fn with_scanners(mut self, scanners: impl Iterator<Item = IpAddr>) -> Self {
+        self.scanners.extend(scanners.map(|ip| ip.to_canonical()));
+        self
+    }
+
     /// The assets, in the order of their keys.
     pub fn assets(&self) -> &[Asset] {
         &self.assets

@@ -17,7 +17,8 @@ use std::collections::BTreeSet;
 
 use crate::correlate::assets::{Asset, Target};
 use crate::correlate::coverage::{Coverage, Covered, ShowsHeloOf, shows_helo_of};
-use crate::correlate::evidence::{Address, Evidence, Key};
+use crate::correlate::evidence::{Address, Evidence, Key, ip_of};
+use crate::correlate::piece::Piece;
 use crate::correlate::server::LoggedServer;
 use crate::correlate::world::World;
 use crate::judge::control::Control;
@@ -26,9 +27,12 @@ use crate::judge::score::{Circumstances, OpenRelay, rank, verdict};
 use crate::judge::source::{Scene, Source};
 use crate::judge::totals::Totals;
 use crate::model::input::{Devices, InputReport};
-use crate::model::judged::{CitedLine, JudgedSource, JudgedTarget, Judgement, RankedSource};
+use crate::model::judged::{
+    CitationKind, CitedLine, JudgedSource, JudgedTarget, Judgement, RankedSource,
+};
 use crate::model::net::is_public;
 use crate::model::policy::Policy;
+use crate::model::time::Timestamp;
 
 /// How many sources a ticket names.
 const TOP: usize = 5;
@@ -126,6 +130,34 @@ impl<'a> Judge<'a> {
         })
     }
 
+    /// The earliest and the latest line known of unexpected sources whose connections to the target
+    /// were denied after that time; of a source's denials the first and the last of each day are known.
+    pub fn denied_after(
+        &self,
+        target: &JudgedTarget,
+        after: Option<Timestamp>,
+    ) -> Option<(CitedLine, CitedLine)> {
+        let scene = self.scene(self.place_of(target)?)?;
+        let keys = scene.servers.iter().flat_map(|&server| self.sources_of(server));
+        let is_unexpected = |key: &&Key| {
+            let ip = ip_of(key.source);
+            self.world.class(scene.asset, ip).is_unexpected() && !self.world.is_proxy(ip)
+        };
+        let mut denials: Option<(CitedLine, CitedLine)> = None;
+        for cell in keys.filter(is_unexpected).filter_map(|key| self.evidence.cell(*key)) {
+            for (_, piece) in cell.days(self.evidence.join()) {
+                for line in denied_lines(&piece).filter(|line| line.time > after) {
+                    // All are of one kind, so they are ordered by time.
+                    denials =
+                        Some(denials.map_or((line, line), |(first, last)| {
+                            (first.min(line), last.max(line))
+                        }));
+                }
+            }
+        }
+        denials
+    }
+
     fn place_of(&self, target: &JudgedTarget) -> Option<usize> {
         let (assets, key) = (self.world.assets(), &target.asset.key);
         let from = assets.partition_point(|asset| asset.facts.key < *key);
@@ -207,6 +239,7 @@ impl<'a> Judge<'a> {
             counts: totals.counts,
             first_seen: totals.first,
             last_seen: totals.last,
+            reached: totals.reached,
             top_sources: top_sources.collect(),
             helo_names: totals.helo_names.into_iter().map(|(_, name)| name).collect(),
             sources: totals.ranked,
@@ -214,6 +247,7 @@ impl<'a> Judge<'a> {
             coverage: covered.facts.clone(),
             misses_control,
             notes,
+            proof: None,
         })
     }
 
@@ -237,6 +271,14 @@ impl<'a> Judge<'a> {
             days: self.policy.priority.days,
         }
     }
+}
+
+/// The first and the last denial of a piece of evidence.
+fn denied_lines(piece: &Piece) -> impl Iterator<Item = CitedLine> {
+    let denials = piece.cited.iter().filter(|(kind, _)| *kind == CitationKind::Denied);
+    denials.flat_map(|&(kind, (first, last))| {
+        [first, last].map(|(time, at)| CitedLine { kind, time, at })
+    })
 }
 
 fn described(ranked: RankedSource, source: Source) -> JudgedSource {

@@ -23,6 +23,10 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 6] =
+        [Self::Check, Self::Detects, Self::Accepts, Self::Weakens, Self::Relay, Self::Scanner];
+
     /// The word in the catalogue and in `inspect`.
     pub fn word(self) -> &'static str {
         match self {
@@ -50,6 +54,9 @@ pub enum ScanHelo {
 }
 
 impl ScanHelo {
+    /// Every answer, in order.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Refused, Self::Rejected, Self::Accepted];
+
     /// The word in tickets and in `inspect`.
     pub fn word(self) -> &'static str {
         match self {

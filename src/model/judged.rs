@@ -444,6 +444,8 @@ pub struct JudgedTarget {
     pub first_seen: Option<Timestamp>,
     /// Time of the last unexpected evidence.
     pub last_seen: Option<Timestamp>,
+    /// When an unexpected source last reached the server: a flow was permitted, or a session ended.
+    pub reached: Option<Timestamp>,
     /// The 5 strongest sources in full.
     pub top_sources: Vec<JudgedSource>,
     /// The earliest 8 HELO names over unexpected sources.
@@ -460,6 +462,21 @@ pub struct JudgedTarget {
     /// What a reader of the ticket should know besides: whole sentences, foreign names in them not
     /// yet made safe.
     pub notes: Vec<String>,
+    /// What resolves its ticket, if this run does.
+    pub proof: Option<Proof>,
+}
+
+/// What shows that a target is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The name of the scan that no longer reports it: foreign text.
+    pub scan: String,
+    /// End of that scan of the host.
+    pub ended: Timestamp,
+    /// When a scan or a log last showed it open.
+    pub last_open: Option<Timestamp>,
+    /// The earliest and the latest line known of unexpected sources that were denied after that.
+    pub denied: Option<(CitedLine, CitedLine)>,
 }
 
 impl JudgedTarget {

@@ -65,14 +65,14 @@ pub(super) fn commit_and_publish(
     state: &mut State,
     at: Timestamp,
     (out, run): (&OutDir, &Run<'_>),
-    record: impl FnOnce(&Changes<'_>) -> Result<()>,
+    record: impl FnOnce(&Changes<'_>, RunId) -> Result<()>,
     before: &mut Hook<'_>,
 ) -> Result<NewSet> {
     let (staged, notes) = stage_outputs(out, run, before)?;
     let path = state.path().to_path_buf();
     let changes = state.begin()?;
     let id = changes.add_run(at, out.path())?;
-    record(&changes)?;
+    record(&changes, id)?;
     changes.keep_outputs(id, &staged)?;
     step(Step::Record, before, &path)?;
     changes.commit()?;

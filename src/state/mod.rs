@@ -6,6 +6,9 @@
 //! `schema.sql` is the whole schema; each table has one file here that reads and writes it.
 
 mod file;
+mod findings;
+mod life;
+mod retest;
 mod runs;
 mod tickets;
 mod words;
@@ -18,6 +21,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::{Error, Result};
 
 pub use file::VERSION;
+pub use retest::Findings;
 pub use runs::{Delivery, RunId, Undelivered};
 pub use tickets::Tickets;
 

@@ -47,3 +47,45 @@ CREATE TABLE ticket (
     told_priority TEXT,
     told_verdict  TEXT
 ) STRICT, WITHOUT ROWID;
+
+-- Other ids of a ticket: from before the policy named its asset, or gave it another id.
+CREATE TABLE ticket_alias (
+    alias  TEXT PRIMARY KEY,
+    ticket TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What became of tickets: a row each time that a run changed status or priority.
+CREATE TABLE ticket_event (
+    run          INTEGER NOT NULL REFERENCES run,
+    at           INTEGER NOT NULL,            -- when the run took place
+    ticket       TEXT    NOT NULL,
+    old_status   TEXT,                        -- null where there was no ticket
+    old_priority TEXT,
+    new_status   TEXT    NOT NULL,
+    new_priority TEXT    NOT NULL,
+    PRIMARY KEY (ticket, run)
+) STRICT, WITHOUT ROWID;
+
+-- -------------------------------------------------------------------------------- findings.rs
+
+-- Ports of hosts that tickets are about: what the newest scan that named them says, and the newest
+-- that could have named them and did not.
+CREATE TABLE finding (
+    host      TEXT    NOT NULL,               -- address, else name
+    port      INTEGER NOT NULL,
+    ticket    TEXT    NOT NULL,
+    ip        TEXT,
+    fqdn      TEXT,
+    names     TEXT    NOT NULL,               -- a JSON list
+    facts     TEXT    NOT NULL,               -- JSON
+    opened    INTEGER,                        -- end of the first scan that has it
+    seen_at   INTEGER,                        -- end of the newest scan that has it
+    gone_at   INTEGER,                        -- end of the newest that could have reported it
+    gone_scan TEXT,                           -- and did not, and its name
+    PRIMARY KEY (host, port)
+) STRICT, WITHOUT ROWID;
+
+-- Addresses that scans gave as their scanner's.
+CREATE TABLE scanner (
+    address TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;

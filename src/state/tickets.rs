@@ -1,130 +1,120 @@
-//! Tickets from run to run. In: the targets as judged, the tickets as earlier runs left them. Out:
-//! where each ticket stands now, and the row that the next run reads.
+//! Tickets from run to run. In: the targets as judged, what scans say of them, the tickets as earlier
+//! runs left them. Out: where each ticket stands now, and the rows that the next run reads.
 //!
-//! A due date never moves later; what a reader of the outputs knows is noted only once the run that
-//! tells it has put its outputs in place by itself, so nothing is lost that a stopped run would have
-//! told. What scans say of targets that are gone is not looked at here.
+//! What a reader of the outputs knows is noted only once the run that tells it has put its outputs
+//! in place by itself, so nothing is lost that a stopped run would have told. The rules of a ticket's
+//! life are `life`'s, what scans say of its finding is `retest`'s.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Row, params};
 
 use crate::error::Result;
-use crate::model::judged::{JudgedTarget, Priority, Verdict};
+use crate::model::judged::{JudgedTarget, Proof};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
-use crate::state::{Changes, State, words};
-use crate::tickets::{Change, Standing, Standings, Status, former_ids, ticket_id};
-
-/// What a reader of the outputs acts on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Told {
-    status: Status,
-    priority: Priority,
-    verdict: Verdict,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct KnownTicket {
-    id: String,
-    now: Told,
-    told: Option<Told>,
-    due: Option<Timestamp>,
-    first_seen: Option<Timestamp>,
-    last_seen: Option<Timestamp>,
-}
+use crate::state::life::{KnownTicket, Seen, Told, advance, join, standing};
+use crate::state::retest::{Findings, ScansSay};
+use crate::state::{Changes, RunId, State, words};
+use crate::tickets::{Standing, Standings, former_ids, ticket_id};
 
 /// The tickets of all runs.
 #[derive(Debug, Default)]
 pub struct Tickets {
     known: BTreeMap<String, KnownTicket>,
-    /// Ids that the policy replaced by others.
-    replaced: Vec<String>,
+    /// As they stood before this run, by the id that they have now; none for new ones.
+    before: BTreeMap<String, Option<Told>>,
+    /// Ids that gave way to others, each with its successor.
+    replaced: Vec<(String, String)>,
 }
 
 impl Tickets {
     /// Takes over what a run at that time judged: says where the tickets stand, and gives the
-    /// targets the first and last evidence that earlier runs saw.
+    /// targets the first and last evidence that earlier runs saw, notes, and the proof of what it
+    /// resolves. Targets whose tickets are resolved, and told so before, are taken out.
     pub fn take(
         &mut self,
-        targets: &mut [JudgedTarget],
+        targets: &mut Vec<JudgedTarget>,
+        findings: &mut Findings,
         policy: &Policy,
         at: Timestamp,
     ) -> Standings {
-        let mut standings = Standings::new(targets, policy, at);
-        for target in targets {
+        let mut standings = Standings::default();
+        targets.retain_mut(|target| {
+            let hosts: Vec<String> = target.asset.former_keys.clone();
+            let hosts: Vec<&String> = hosts.iter().chain([&target.asset.key]).collect();
             let id = ticket_id(&target.asset.key, target.port);
-            let known = self.take_known(&id, target);
-            let Some(fresh) = standings.of(target) else { continue };
-            let ticket = advance(id, known.as_ref(), target, fresh, at);
-            let change = change(&ticket);
-            let standing = Standing { status: ticket.now.status, change, due_date: ticket.due };
-            standings.set(target, standing);
+            let others = former_ids(target).chain(findings.tickets(&hosts, target.port));
+            let known = self.take_known(&id, others.collect());
+            let scans = findings.say(&hosts, target.port);
+            let fresh = Standing::by_policy(target, policy, at);
+            let seen = Seen { target, scans: &scans, fresh, at };
+            let Some(ticket) = advance(id.clone(), known.as_ref(), &seen) else {
+                return scans.gone.is_none();
+            };
+            findings.set_ticket(&hosts, target.port, &id);
+            let stands = standing(&ticket);
+            let is_resolved = seen.is_resolved();
+            explain(target, &scans, is_resolved);
             target.first_seen = ticket.first_seen;
             target.last_seen = ticket.last_seen;
-            self.known.insert(ticket.id.clone(), ticket);
-        }
+            self.before.insert(id.clone(), known.map(|known| known.now));
+            self.known.insert(id, ticket);
+            if let Some(stands) = stands {
+                standings.set(target, stands);
+            }
+            stands.is_some()
+        });
         standings
     }
 
-    /// The ticket under its id, else under one from before the policy named the asset.
-    fn take_known(&mut self, id: &str, target: &JudgedTarget) -> Option<KnownTicket> {
-        if let Some(known) = self.known.get(id) {
-            return Some(known.clone());
+    /// The ticket under its id, and those that it had under others.
+    fn take_known(&mut self, id: &str, mut others: Vec<String>) -> Option<KnownTicket> {
+        others.sort_unstable();
+        others.dedup();
+        let mut found: Vec<KnownTicket> = self.known.get(id).cloned().into_iter().collect();
+        for other in others.into_iter().filter(|other| other != id) {
+            if let Some(known) = self.known.remove(&other) {
+                found.push(known);
+                self.replaced.push((other, id.to_owned()));
+            }
         }
-        let former = former_ids(target).find(|former| self.known.contains_key(former))?;
-        self.replaced.push(former.clone());
-        self.known.remove(&former)
+        join(found)
+    }
+
+    /// Whether an earlier run, or this one, knows a ticket of that id.
+    pub fn knows(&self, id: &str) -> bool {
+        self.known.contains_key(id) || self.replaced.iter().any(|(old, _)| old == id)
     }
 }
 
-/// The ticket as this run leaves it; `fresh` is where it would stand without earlier runs.
-fn advance(
-    id: String,
-    known: Option<&KnownTicket>,
-    target: &JudgedTarget,
-    fresh: Standing,
-    at: Timestamp,
-) -> KnownTicket {
-    let told = known.and_then(|known| known.told);
-    let status = match (fresh.status, told) {
-        (Status::New, Some(_)) => Status::Open,
-        (status, _) => status,
-    };
-    let due = known.map_or(fresh.due_date, |known| {
-        if target.priority >= known.now.priority {
-            return known.due;
+/// Tells in the target what its ticket's status rests on.
+fn explain(target: &mut JudgedTarget, scans: &ScansSay, is_resolved: bool) {
+    let last_open = scans.seen_at.max(target.reached);
+    if let Some(gone) = &scans.gone {
+        if is_resolved {
+            let (scan, ended) = (gone.scan.clone(), gone.at);
+            target.proof = Some(Proof { scan, ended, last_open, denied: None });
+        } else if let Some(reached) = target.reached {
+            target.notes.push(format!(
+                "The scan \"{}\" of {} no longer reports it, but an unexpected source reached it \
+                 on {reached}, after that scan: the ticket stays open.",
+                gone.scan, gone.at
+            ));
         }
-        let raised = at.plus_seconds(i64::from(target.due_days) * 86_400);
-        earliest(known.due, Some(raised))
-    });
-    KnownTicket {
-        id,
-        now: Told { status, priority: target.priority, verdict: target.verdict },
-        told,
-        due,
-        first_seen: earliest(target.first_seen, known.and_then(|known| known.first_seen)),
-        last_seen: target.last_seen.max(known.and_then(|known| known.last_seen)),
+        return;
     }
-}
-
-fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
+    if let Some(missed) = scans.missed {
+        let seen = scans.seen_at.map(|time| format!(" (last seen by the scan of {time})"));
+        let seen = seen.unwrap_or_default();
+        target.notes.push(format!("Not retested: {}{seen}. Still open.", missed.text()));
     }
-}
-
-fn change(ticket: &KnownTicket) -> Change {
-    // A new ticket becomes an open one without anybody having to do anything.
-    let settled = |told: Told| match told.status {
-        Status::New => Told { status: Status::Open, ..told },
-        _ => told,
-    };
-    match ticket.told {
-        None => Change::Raised,
-        Some(told) if settled(told) == settled(ticket.now) => Change::Same,
-        Some(_) => Change::Changed,
+    if !target.makes_ticket() {
+        target.notes.push(
+            "The logs show nothing unexpected any more. The ticket stays open until a scan that \
+             could report the finding no longer does."
+                .to_owned(),
+        );
     }
 }
 
@@ -142,7 +132,8 @@ impl State {
                 self.connection.prepare(&format!("SELECT {COLUMNS} FROM ticket"))?;
             let rows = statement.query_map([], ticket)?;
             let known = rows.map(|row| row.map(|ticket| (ticket.id.clone(), ticket)));
-            Ok(Tickets { known: known.collect::<rusqlite::Result<_>>()?, replaced: Vec::new() })
+            let known = known.collect::<rusqlite::Result<_>>()?;
+            Ok(Tickets { known, ..Tickets::default() })
         };
         read().map_err(|error| self.fault(&error))
     }
@@ -175,38 +166,77 @@ fn told(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Told>> {
 }
 
 impl Changes<'_> {
-    /// Keeps the tickets as this run leaves them.
+    /// Keeps the tickets as this run leaves them, and what it did to them.
     ///
     /// # Errors
     /// [`crate::error::Kind::Output`].
-    pub fn put_tickets(&self, tickets: &Tickets) -> Result<()> {
+    pub fn put_tickets(&self, tickets: &Tickets, run: RunId, at: Timestamp) -> Result<()> {
         let write = || -> rusqlite::Result<()> {
-            let mut delete = self.transaction.prepare("DELETE FROM ticket WHERE id = ?1")?;
-            for id in &tickets.replaced {
-                delete.execute([id])?;
-            }
-            let sql = format!(
-                "INSERT OR REPLACE INTO ticket ({COLUMNS}) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-            );
-            let mut insert = self.transaction.prepare(&sql)?;
-            for KnownTicket { id, now, told, due, first_seen, last_seen } in tickets.known.values()
-            {
-                insert.execute(params![
-                    id,
-                    now.status.word(),
-                    now.priority.word(),
-                    now.verdict.word(),
-                    told.map(|told| told.status.word()),
-                    told.map(|told| told.priority.word()),
-                    told.map(|told| told.verdict.word()),
-                    due.map(|time| time.0),
-                    first_seen.map(|time| time.0),
-                    last_seen.map(|time| time.0),
-                ])?;
-            }
-            Ok(())
+            self.write_aliases(tickets)?;
+            self.write_tickets(tickets)?;
+            self.write_events(tickets, run, at)
         };
         write().map_err(|error| self.fault(&error))
+    }
+
+    fn write_aliases(&self, tickets: &Tickets) -> rusqlite::Result<()> {
+        for (old, new) in &tickets.replaced {
+            let values = params![old, new];
+            self.transaction.execute("DELETE FROM ticket WHERE id = ?1", [old])?;
+            // Two tickets that one run changed may become one.
+            let sql = "UPDATE OR REPLACE ticket_event SET ticket = ?2 WHERE ticket = ?1";
+            self.transaction.execute(sql, values)?;
+            let sql = "UPDATE ticket_alias SET ticket = ?2 WHERE ticket = ?1";
+            self.transaction.execute(sql, values)?;
+            let sql = "INSERT OR REPLACE INTO ticket_alias VALUES (?1, ?2)";
+            self.transaction.execute(sql, values)?;
+            self.transaction.execute("DELETE FROM ticket_alias WHERE alias = ?1", [new])?;
+        }
+        Ok(())
+    }
+
+    fn write_tickets(&self, tickets: &Tickets) -> rusqlite::Result<()> {
+        let sql = format!(
+            "INSERT OR REPLACE INTO ticket ({COLUMNS}) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        );
+        let mut insert = self.transaction.prepare(&sql)?;
+        for KnownTicket { id, now, told, due, first_seen, last_seen } in tickets.known.values() {
+            insert.execute(params![
+                id,
+                now.status.word(),
+                now.priority.word(),
+                now.verdict.word(),
+                told.map(|told| told.status.word()),
+                told.map(|told| told.priority.word()),
+                told.map(|told| told.verdict.word()),
+                due.map(|time| time.0),
+                first_seen.map(|time| time.0),
+                last_seen.map(|time| time.0),
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn write_events(&self, tickets: &Tickets, run: RunId, at: Timestamp) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO ticket_event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let mut insert = self.transaction.prepare(sql)?;
+        for (id, before) in &tickets.before {
+            let Some(KnownTicket { now, .. }) = tickets.known.get(id) else { continue };
+            let acts = |told: &Told| (told.status, told.priority);
+            if before.as_ref().map(acts) == Some(acts(now)) {
+                continue;
+            }
+            insert.execute(params![
+                run.0,
+                at.0,
+                id,
+                before.map(|told| told.status.word()),
+                before.map(|told| told.priority.word()),
+                now.status.word(),
+                now.priority.word(),
+            ])?;
+        }
+        Ok(())
     }
 }

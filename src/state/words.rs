@@ -1,6 +1,7 @@
 //! Words of the model as the state keeps them: those of the outputs. In: a word. Out: the value
 //! that it stands for; a word that nothing has is told as damage by whoever reads the row.
 
+use crate::model::finding::{Role, ScanHelo};
 use crate::model::judged::{Priority, Verdict};
 use crate::tickets::Status;
 
@@ -21,4 +22,14 @@ pub(super) fn priority(word: &str) -> Option<Priority> {
 /// The verdict of a word.
 pub(super) fn verdict(word: &str) -> Option<Verdict> {
     find(&Verdict::ALL, Verdict::word, word)
+}
+
+/// The plugins' role of a word.
+pub(super) fn role(word: &str) -> Option<Role> {
+    find(&Role::ALL, Role::word, word)
+}
+
+/// The scan's answer of a word.
+pub(super) fn scan_helo(word: &str) -> Option<ScanHelo> {
+    find(&ScanHelo::ALL, ScanHelo::word, word)
 }

@@ -155,7 +155,7 @@ impl Approach {
     pub(super) fn of(target: &JudgedTarget) -> Self {
         let relay = target.has_role(Role::Relay);
         match (target.verdict, target.asset.role) {
-            (Verdict::Blocked, _) if !relay => Self::ConfirmBlock,
+            (Verdict::Blocked | Verdict::Quiet, _) if !relay => Self::ConfirmBlock,
             (Verdict::Uncovered, _) if !relay => Self::FindLogs,
             (_, AssetRole::Mx) if target.port == 25 => Self::CloseRelay,
             (_, AssetRole::Mx | AssetRole::Submission) => Self::RequireAuth,

@@ -132,6 +132,7 @@ pub(crate) fn with_sources(sources: &[(&str, &str)]) -> JudgedTarget {
         counts,
         first_seen: Some(time("2026-11-02T10:00:00Z")),
         last_seen: Some(time("2026-11-02T11:00:00Z")),
+        reached: Some(time("2026-11-02T11:00:00Z")),
         helo_names: sources.iter().map(|(_, helo)| (*helo).into()).collect(),
         sources: top.iter().map(ranked).collect(),
         top_sources: top,
@@ -139,6 +140,7 @@ pub(crate) fn with_sources(sources: &[(&str, &str)]) -> JudgedTarget {
         coverage: coverage(),
         misses_control: false,
         notes: vec!["The scanner 192.0.2.9 was seen in the firewall log.".to_owned()],
+        proof: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod commands;
 mod firewall;
 mod identity;
 mod place;
+mod proof;
 mod texts;
 mod words;
 
@@ -103,6 +104,16 @@ impl Standing {
         target.makes_ticket().then(|| Self::new(target))
     }
 
+    /// Of a target's ticket at that time, if no earlier run knows it: new, or accepted by the policy.
+    pub fn by_policy(target: &JudgedTarget, policy: &Policy, at: Timestamp) -> Self {
+        let ids = [ticket_id(&target.asset.key, target.port)];
+        let ids: Vec<String> = ids.into_iter().chain(former_ids(target)).collect();
+        let is_accepted = policy.accepted_risk(&ids).is_some_and(|risk| risk.holds_at(at));
+        let standing = Self::new(target);
+        let status = if is_accepted { Status::AcceptedRisk } else { standing.status };
+        Self { status, ..standing }
+    }
+
     /// Of a ticket that no earlier run knows: new, due the band's days after it was opened.
     pub fn new(target: &JudgedTarget) -> Self {
         let opened = target.scan.opened.or(target.scan.scan_time);
@@ -123,13 +134,8 @@ impl Standings {
     /// As a run at that time sees them which knows no earlier one: new, or accepted by the policy.
     pub fn new(targets: &[JudgedTarget], policy: &Policy, at: Timestamp) -> Self {
         let mut standings = Self::default();
-        for target in targets {
-            let Some(standing) = Standing::without_state(target) else { continue };
-            let ids = [ticket_id(&target.asset.key, target.port)];
-            let ids: Vec<String> = ids.into_iter().chain(former_ids(target)).collect();
-            let is_accepted = policy.accepted_risk(&ids).is_some_and(|risk| risk.holds_at(at));
-            let status = if is_accepted { Status::AcceptedRisk } else { standing.status };
-            standings.set(target, Standing { status, ..standing });
+        for target in targets.iter().filter(|target| target.makes_ticket()) {
+            standings.set(target, Standing::by_policy(target, policy, at));
         }
         standings
     }
@@ -280,7 +286,7 @@ impl Ticket {
             fw_denied: counts.fw_denied,
             top_sources: target.top_sources.iter().map(|source| source.ip).collect(),
             helo_names: target.helo_names.clone(),
-            evidence: place::evidence(&target.top_sources, inputs),
+            evidence: place::evidence(target, inputs),
             rule: target.rule,
             reasons: target.reasons.clone(),
             texts,

@@ -7,9 +7,10 @@ use serde::{Serialize, Serializer};
 
 use crate::model::citation::Citation;
 use crate::model::input::InputReport;
-use crate::model::judged::{CitationKind, CitedLine, JudgedSource};
+use crate::model::judged::{CitationKind, CitedLine, JudgedTarget};
 use crate::model::session::Proves;
 use crate::model::text::lossy;
+use crate::tickets::proof;
 
 /// Lines that a ticket cites of one source.
 const PER_SOURCE: usize = 8;
@@ -50,10 +51,10 @@ impl Serialize for Place {
     }
 }
 
-/// What a ticket cites of its sources, in their order.
-pub(super) fn evidence(sources: &[JudgedSource], inputs: &[InputReport]) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::new();
-    for source in sources {
+/// What a ticket cites: what resolves it, then its sources in their order.
+pub(super) fn evidence(target: &JudgedTarget, inputs: &[InputReport]) -> Vec<Place> {
+    let mut places: Vec<Place> = proof::places(target, inputs);
+    for source in &target.top_sources {
         for at in strongest(&source.citations) {
             if let Some(place) = Place::of(at, inputs).filter(|place| !places.contains(place)) {
                 places.push(place);

@@ -13,7 +13,7 @@ use crate::model::judged::{JudgedAsset, JudgedSource, JudgedTarget, Rule, Verdic
 use crate::tickets::advice::{Approach, FirewallKind, ServerKind, allowed_networks, of_family};
 use crate::tickets::firewall::NftRule;
 use crate::tickets::place::{Place, strongest};
-use crate::tickets::{Setting, Standing, Ticket, commands, firewall, ticket_id, words};
+use crate::tickets::{Setting, Standing, Ticket, commands, firewall, proof, ticket_id, words};
 
 /// The connection check, which writes an item only where the server refuses the scanner.
 const CHECK: u32 = 18528;
@@ -139,6 +139,7 @@ impl<'a> Author<'a> {
             mail_span => words::coverage(&coverage.mail),
             hidden_helo => coverage.hidden_helo,
             notes => words::shown_all(&target.notes),
+            proof => proof::lines(target, self.setting.inputs),
         }
     }
 

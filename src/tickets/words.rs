@@ -2,7 +2,7 @@
 //! short pieces of English that the templates put together. Foreign text leaves here on one line
 //! and without characters that act.
 
-use crate::model::finding::ScanHelo;
+use crate::model::finding::{Role, ScanHelo};
 use crate::model::input::Span;
 use crate::model::judged::{Confidence, Counts, JudgedAsset, JudgedTarget, Verdict};
 use crate::model::policy::AssetRole;
@@ -80,6 +80,9 @@ pub(super) fn confidence(target: &JudgedTarget) -> &'static str {
 
 /// What the summary says after the host, in a few words.
 pub(super) fn headline(target: &JudgedTarget) -> String {
+    if target.proof.is_some() {
+        return "resolved, no longer reported and not reached since".to_owned();
+    }
     let counts = &target.counts;
     let sources = many(target.unexpected_sources, "unexpected source");
     let sessions = |n| many(n, "session");
@@ -105,7 +108,10 @@ pub(super) fn headline(target: &JudgedTarget) -> String {
         }
         Verdict::Reachable => format!("{sources}, let through, no HELO accepted"),
         Verdict::Blocked => format!("{sources}, all denied: confirm the block"),
-        Verdict::Quiet => "scan reports open relaying, no unexpected use in the logs".to_owned(),
+        Verdict::Quiet if target.has_role(Role::Relay) => {
+            "scan reports open relaying, no unexpected use in the logs".to_owned()
+        }
+        Verdict::Quiet => "nothing unexpected in the logs any more, to be scanned again".to_owned(),
         Verdict::Uncovered => "no log covers it, logs are missing".to_owned(),
     }
 }

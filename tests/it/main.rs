@@ -13,4 +13,5 @@ mod determinism;
 mod demo;
 mod refusals;
 mod stopped;
+mod life;
 mod nights;

@@ -1,0 +1,273 @@
+//! A ticket's life over several nights, with exports and logs written here: resolved only by a scan
+//! that would have reported the finding, and only while the logs are silent; reopened, not retested,
+//! and what the tickets say of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::program::{Ticket, helotriage, read_tickets, told};
+
+const SERVER: &str = "203.0.113.25";
+const ID: &str = "helo-203.0.113.25-25";
+
+/// An export: hosts with their ports, at 02:00 on a day of November 2026.
+struct Scan {
+    name: &'static str,
+    day: u32,
+    hosts: Vec<(&'static str, Vec<u16>)>,
+    preferences: &'static [(&'static str, &'static str)],
+    end: End,
+}
+
+/// How the scan of each host ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Told,
+    Stopped,
+}
+
+fn scan(day: u32, hosts: &[(&'static str, &[u16])]) -> Scan {
+    let hosts = hosts.iter().map(|(ip, ports)| (*ip, ports.to_vec())).collect();
+    Scan { name: "weekly", day, hosts, preferences: &[], end: End::Told }
+}
+
+impl Scan {
+    fn write(&self, path: &Path) {
+        let mut xml = String::from("<?xml version=\"1.0\" ?>\n<NessusClientData_v2>\n<Policy>");
+        xml.push_str("<policyName>p</policyName><Preferences><ServerPreferences>\n");
+        for (name, value) in self.preferences {
+            writeln!(xml, "<preference><name>{name}</name><value>{value}</value></preference>")
+                .unwrap();
+        }
+        xml.push_str("</ServerPreferences></Preferences></Policy>\n");
+        writeln!(xml, "<Report name=\"{}\">", self.name).unwrap();
+        for (ip, ports) in &self.hosts {
+            let start = 1_793_404_800 + i64::from(self.day) * 86_400 + 7200;
+            writeln!(xml, "<ReportHost name=\"{ip}\"><HostProperties>").unwrap();
+            writeln!(xml, "<tag name=\"host-ip\">{ip}</tag>").unwrap();
+            writeln!(xml, "<tag name=\"HOST_START_TIMESTAMP\">{start}</tag>").unwrap();
+            if self.end == End::Told {
+                let end = start + 60;
+                writeln!(xml, "<tag name=\"HOST_END_TIMESTAMP\">{end}</tag>").unwrap();
+            }
+            xml.push_str("</HostProperties>\n");
+            for port in ports {
+                writeln!(
+                    xml,
+                    "<ReportItem port=\"{port}\" svc_name=\"smtp\" protocol=\"tcp\" severity=\"0\" \
+                     pluginID=\"10263\" pluginName=\"SMTP Server Detection\" \
+                     pluginFamily=\"Service detection\"><risk_factor>None</risk_factor>\
+                     <plugin_output>220 mx1.example.com ESMTP</plugin_output></ReportItem>"
+                )
+                .unwrap();
+            }
+            xml.push_str("</ReportHost>\n");
+        }
+        xml.push_str("</Report>\n</NessusClientData_v2>\n");
+        fs::write(path, xml).unwrap();
+    }
+}
+
+/// Nights of one server: an export each, and a firewall log that grows.
+struct Nights {
+    temp: tempfile::TempDir,
+    log: String,
+    policy: &'static str,
+}
+
+impl Nights {
+    fn new() -> Self {
+        Self { temp: tempfile::tempdir().unwrap(), log: String::new(), policy: "" }
+    }
+
+    /// A connection of 198.51.100.7 at noon.
+    fn connect(&mut self, day: u32, word: &str) -> &mut Self {
+        writeln!(
+            self.log,
+            "2026-11-{day:02}T12:00:00Z gw1 kernel: [UFW {word}] IN=eth0 OUT=eth1 \
+             SRC=198.51.100.7 DST={SERVER} LEN=60 TOS=0x00 PREC=0x00 TTL=51 ID=1 DF PROTO=TCP \
+             SPT=4{day:02} DPT=25 WINDOW=64240 RES=0x00 SYN URGP=0"
+        )
+        .unwrap();
+        self
+    }
+
+    /// The run of the next morning.
+    fn run(&mut self, scan: &Scan) -> BTreeMap<String, Ticket> {
+        let folder = self.temp.path();
+        scan.write(&folder.join("scan.nessus"));
+        fs::write(folder.join("fw.log"), &self.log).unwrap();
+        fs::write(folder.join("policy.toml"), self.policy).unwrap();
+        let now = format!("2026-11-{:02}T06:00:00Z", scan.day + 1);
+        let arguments = [
+            "run",
+            "--scan",
+            "scan.nessus",
+            "--firewall",
+            "fw.log",
+            "--policy",
+            "policy.toml",
+            "--state",
+            "state.db",
+            "--out",
+            "out",
+            "--now",
+            &now,
+            "--profile",
+            "csv",
+        ];
+        let output = helotriage(folder, &arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        read_tickets(&folder.join("out/tickets.csv"))
+    }
+
+    /// The same; the server's status, empty where it has no ticket.
+    fn status(&mut self, scan: &Scan) -> String {
+        self.run(scan).get(ID).map(|ticket| ticket["status"].clone()).unwrap_or_default()
+    }
+
+    /// The import files of the last run.
+    fn files(&self) -> Vec<String> {
+        let all = ["tickets-new.csv", "tickets-changed.csv", "tickets-closed.csv"];
+        let is_there = |name: &&str| self.temp.path().join("out").join(name).exists();
+        all.iter().filter(|name| is_there(name)).map(|name| (*name).to_owned()).collect()
+    }
+}
+
+const OPEN: &[(&str, &[u16])] = &[(SERVER, &[25])];
+const GONE: &[(&str, &[u16])] = &[(SERVER, &[])];
+const ELSEWHERE: &[(&str, &[u16])] = &[("203.0.113.26", &[])];
+
+#[test]
+fn gone_and_quiet_is_resolved_with_proof_and_seen_again_is_reopened() {
+    let mut nights = Nights::new();
+    nights.connect(2, "ALLOW");
+    let first = nights.run(&scan(3, OPEN));
+    assert_eq!(first[ID]["status"], "new");
+    assert_eq!(nights.files(), ["tickets-new.csv"]);
+    nights.connect(5, "BLOCK").connect(6, "BLOCK").connect(8, "BLOCK");
+    let resolved = nights.run(&scan(7, GONE));
+    let ticket = &resolved[ID];
+    assert_eq!(ticket["status"], "resolved");
+    assert_eq!(nights.files(), ["tickets-closed.csv"]);
+    assert_eq!(ticket["due_date"], first[ID]["due_date"]);
+    for proof in [
+        "the scan \"weekly\" of the host, which ended 2026-11-07T02:01:00Z",
+        "It was last seen open on 2026-11-03T02:01:00Z.",
+        "denied on port 25 since 2026-11-05T12:00:00Z (fw.log:2); last known \
+         2026-11-08T12:00:00Z (fw.log:4)",
+        "they cover it until 2026-11-08T12:00:00Z",
+    ] {
+        assert!(ticket["verification"].contains(proof), "{proof}\n{}", ticket["verification"]);
+    }
+    assert!(ticket["evidence"].starts_with("fw.log:2; fw.log:4"), "{}", ticket["evidence"]);
+    assert_eq!(nights.status(&scan(9, GONE)), "");
+    assert_eq!(nights.files(), [""; 0]);
+    assert_eq!(nights.status(&scan(11, OPEN)), "reopened");
+    assert_eq!(nights.files(), ["tickets-new.csv"]);
+    assert_eq!(nights.status(&scan(12, OPEN)), "open");
+    let again = nights.run(&scan(13, GONE));
+    assert_eq!((&*again[ID]["status"], nights.files().len()), ("resolved", 1));
+    assert_eq!(again[ID]["first_seen"], first[ID]["first_seen"]);
+}
+
+#[test]
+fn gone_but_reached_stays_open_and_says_so() {
+    let mut nights = Nights::new();
+    nights.connect(2, "ALLOW");
+    nights.run(&scan(3, OPEN));
+    nights.connect(8, "ALLOW");
+    let tickets = nights.run(&scan(7, GONE));
+    assert_eq!(tickets[ID]["status"], "open");
+    let says = "The scan \"weekly\" of 2026-11-07T02:01:00Z no longer reports it, but an unexpected \
+                source reached it on 2026-11-08T12:00:00Z, after that scan: the ticket stays open.";
+    assert!(tickets[ID]["description"].contains(says), "{}", tickets[ID]["description"]);
+    nights.connect(9, "BLOCK");
+    assert_eq!(nights.status(&scan(10, GONE)), "resolved");
+    nights.connect(12, "ALLOW");
+    assert_eq!(nights.status(&scan(11, ELSEWHERE)), "reopened");
+}
+
+#[test]
+fn only_a_scan_that_would_have_reported_it_resolves() {
+    let cases: [(&str, Scan, &str); 8] = [
+        ("the host is not in it", scan(7, ELSEWHERE), "not_retested"),
+        ("it did not end", Scan { end: End::Stopped, ..scan(7, GONE) }, "not_retested"),
+        (
+            "the plugin is off",
+            Scan { preferences: &[("plugin_set", "18528;19506")], ..scan(7, GONE) },
+            "not_retested",
+        ),
+        (
+            "the port is not in range",
+            Scan { preferences: &[("port_range", "T:80,443")], ..scan(7, GONE) },
+            "not_retested",
+        ),
+        (
+            "plugin and port are there",
+            Scan {
+                preferences: &[("plugin_set", "10263;19506"), ("port_range", "1-1024")],
+                ..scan(7, GONE)
+            },
+            "resolved",
+        ),
+        ("it is older", scan(1, GONE), "open"),
+        ("it is the same", scan(3, OPEN), "open"),
+        ("another port of the host is open", scan(7, &[(SERVER, &[587])]), "resolved"),
+    ];
+    for (what, second, expected) in cases {
+        let mut nights = Nights::new();
+        nights.connect(2, "ALLOW").connect(4, "BLOCK");
+        assert_eq!(nights.status(&scan(3, OPEN)), "new", "{what}");
+        let tickets = nights.run(&second);
+        assert_eq!(tickets[ID]["status"], expected, "{what}");
+        let says = tickets[ID]["description"].contains("Note: Not retested: ");
+        assert_eq!(says, expected == "not_retested", "{what}: {}", tickets[ID]["description"]);
+        if expected == "not_retested" {
+            assert_eq!(nights.files(), [""; 0], "{what}");
+            assert_eq!(nights.status(&scan(8, OPEN)), "open", "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_ticket_whose_logs_turn_quiet_stays_until_it_is_scanned() {
+    let mut nights = Nights::new();
+    nights.connect(2, "ALLOW");
+    nights.run(&scan(3, OPEN));
+    nights.policy = "[networks]\ntrusted = [\"198.51.100.7\"]\n";
+    let tickets = nights.run(&scan(4, OPEN));
+    assert_eq!((&*tickets[ID]["status"], &*tickets[ID]["verdict"]), ("open", "quiet"));
+    assert!(tickets[ID]["description"].contains("nothing unexpected any more"));
+    assert_eq!(nights.status(&scan(5, GONE)), "resolved");
+}
+
+#[test]
+fn exports_in_any_order_tell_the_same() {
+    let mut nights = Nights::new();
+    nights.connect(2, "ALLOW");
+    nights.run(&scan(3, OPEN));
+    assert_eq!(nights.status(&scan(7, GONE)), "resolved");
+    assert_eq!(nights.status(&scan(3, OPEN)), "");
+    assert_eq!(nights.status(&scan(5, OPEN)), "");
+}
+
+#[test]
+fn hosts_that_become_one_asset_are_one_ticket_and_it_is_gone_when_all_are() {
+    let both: &[(&str, &[u16])] = &[(SERVER, &[25]), ("203.0.113.26", &[25])];
+    let one_gone: &[(&str, &[u16])] = &[(SERVER, &[]), ("203.0.113.26", &[25])];
+    let all_gone: &[(&str, &[u16])] = &[(SERVER, &[]), ("203.0.113.26", &[])];
+    let mut nights = Nights::new();
+    nights.connect(2, "ALLOW");
+    assert_eq!(nights.run(&scan(3, both)).len(), 2);
+    nights.policy = "[[asset]]\nid = \"mx\"\nmatch = [\"203.0.113.25\", \"203.0.113.26\"]\n";
+    let joined = nights.run(&scan(4, both));
+    assert_eq!(joined.keys().collect::<Vec<_>>(), ["helo-mx-25"]);
+    assert_eq!(joined["helo-mx-25"]["status"], "open");
+    assert_eq!(nights.run(&scan(5, one_gone))["helo-mx-25"]["status"], "open");
+    assert_eq!(nights.run(&scan(6, all_gone))["helo-mx-25"]["status"], "resolved");
+    nights.policy = "";
+    assert_eq!(nights.run(&scan(7, all_gone)).len(), 0);
+}
