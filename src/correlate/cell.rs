@@ -221,6 +221,7 @@ impl Name {
 }
 
 /// One event on its way into a cell.
+#[derive(Debug)]
 pub enum Incoming {
     /// It fits the small form.
     Small(Event),

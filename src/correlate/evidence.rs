@@ -19,6 +19,10 @@ use crate::model::time::SECOND;
 /// How many tables the evidence is spread over.
 const SHARDS: usize = 256;
 
+/// Events that wait for their table: added together, they find it in the cache, and one table in
+/// 256 fits there even with a million sources.
+const WAITING: usize = 64;
+
 /// An address, IPv4 as IPv4-mapped IPv6: sorts IPv4 before most of IPv6, and by value.
 pub type Address = [u8; 16];
 
@@ -51,7 +55,8 @@ pub struct Evidence {
     servers: Vec<(LoggedServer, ServerFacts)>,
     numbers: HashMap<LoggedServer, u32, RandomState>,
     shards: Vec<HashMap<Key, Cell, RandomState>>,
-    hasher: RandomState,
+    /// Two odd numbers, drawn anew for each run, that spread keys over the shards.
+    spread: (u64, u64),
     /// Which inputs hold records of which firewall, ascending.
     devices: Vec<(u32, u32)>,
     /// Flow ends that are names where an address is needed, and how many records have them.
@@ -69,7 +74,7 @@ impl Evidence {
             servers: Vec::new(),
             numbers: HashMap::with_hasher(hasher.clone()),
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
-            hasher,
+            spread: (hasher.hash_one(1u8) | 1, hasher.hash_one(2u8) | 1),
             devices: Vec::new(),
             named_ends: BTreeMap::new(),
         }
@@ -180,13 +185,13 @@ impl Evidence {
         }
     }
 
-    /// Adds an event.
-    pub(crate) fn put(&mut self, key: Key, incoming: Incoming) {
+    /// Adds events of one shard, and leaves none.
+    pub(crate) fn put_all(&mut self, shard: usize, events: &mut Vec<(Key, Incoming)>) {
         use std::collections::hash_map::Entry;
-        let (at, join) = (self.shard_of(&key), self.join);
-        if let Some(shard) = self.shards.get_mut(at) {
+        let Some(shard) = self.shards.get_mut(shard) else { return };
+        for (key, incoming) in events.drain(..) {
             match shard.entry(key) {
-                Entry::Occupied(mut known) => known.get_mut().add(incoming, join),
+                Entry::Occupied(mut known) => known.get_mut().add(incoming, self.join),
                 Entry::Vacant(free) => {
                     free.insert(Cell::new(incoming));
                 }
@@ -217,9 +222,44 @@ impl Evidence {
         }
     }
 
-    /// Taken from the top of the hash; the table inside uses the rest of another hash of the key,
-    /// or all keys of a shard would crowd together.
-    fn shard_of(&self, key: &Key) -> usize {
-        (self.hasher.hash_one((key.source, key.server, 1u8)) >> 56) as usize
+    /// Another hash than that of the table inside, in which all keys of a shard would crowd
+    /// together. Whoever could guess it would only make one table the fullest.
+    pub(crate) fn shard_of(&self, key: &Key) -> usize {
+        let bits = u128::from_le_bytes(key.source);
+        let low = (bits as u64 ^ u64::from(key.server)).wrapping_mul(self.spread.0);
+        let high = ((bits >> 64) as u64).wrapping_mul(self.spread.1);
+        ((low ^ high.rotate_left(32)).wrapping_mul(self.spread.1) >> 56) as usize
+    }
+}
+
+/// Events on their way into evidence.
+#[derive(Debug)]
+pub(crate) struct Waiting(Vec<Vec<(Key, Incoming)>>);
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self(std::iter::repeat_with(Vec::new).take(SHARDS).collect())
+    }
+}
+
+impl Waiting {
+    /// Takes an event; when enough wait for the same table, they are added to it.
+    pub(crate) fn put(&mut self, evidence: &mut Evidence, key: Key, incoming: Incoming) {
+        let shard = evidence.shard_of(&key);
+        let Some(events) = self.0.get_mut(shard) else { return };
+        if events.capacity() == 0 {
+            events.reserve_exact(WAITING);
+        }
+        events.push((key, incoming));
+        if events.len() >= WAITING {
+            evidence.put_all(shard, events);
+        }
+    }
+
+    /// Adds all that still wait.
+    pub(crate) fn settle(&mut self, evidence: &mut Evidence) {
+        for (shard, events) in self.0.iter_mut().enumerate() {
+            evidence.put_all(shard, events);
+        }
     }
 }

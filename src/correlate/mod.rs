@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use ahash::RandomState;
 
 use crate::correlate::cell::Incoming;
-use crate::correlate::evidence::{Key, address_of};
+use crate::correlate::evidence::{Key, Waiting, address_of};
 use crate::correlate::piece::{FlowFact, FlowKind};
 use crate::correlate::server::LoggedServer;
 use crate::logs::fields::same;
@@ -40,6 +40,7 @@ pub use crate::correlate::world::World;
 pub struct Correlator {
     interest: Interest,
     evidence: Evidence,
+    waiting: Waiting,
     last_server: Option<LastServer>,
     /// The numbers of servers that firewalls tell by one address: nearly all of them.
     plain_servers: HashMap<Endpoint, u32, RandomState>,
@@ -59,7 +60,13 @@ impl Correlator {
     /// `[correlation]`.
     pub fn new(interest: Interest, tolerance_seconds: i64) -> Self {
         let evidence = Evidence::new(tolerance_seconds);
-        Self { interest, evidence, last_server: None, plain_servers: HashMap::default() }
+        Self {
+            interest,
+            evidence,
+            waiting: Waiting::default(),
+            last_server: None,
+            plain_servers: HashMap::default(),
+        }
     }
 
     /// Adds a flow, if it is evidence on a server of interest.
@@ -89,7 +96,7 @@ impl Correlator {
             at: event.at,
         };
         let key = Key { server: number, source: address_of(client) };
-        self.evidence.put(key, Incoming::flow(&fact));
+        self.waiting.put(&mut self.evidence, key, Incoming::flow(&fact));
     }
 
     /// The number of a flow's server, if it is of interest.
@@ -118,7 +125,7 @@ impl Correlator {
         let kept = session.local_port.is_none_or(|port| self.interest.has_port(port));
         if let (Some(client), true) = (session.client, kept) {
             let key = Key { server: number, source: address_of(client.to_canonical()) };
-            self.evidence.put(key, Incoming::session(session));
+            self.waiting.put(&mut self.evidence, key, Incoming::session(session));
         }
     }
 
@@ -142,7 +149,8 @@ impl Correlator {
     }
 
     /// The evidence of all events so far.
-    pub fn finish(self) -> Evidence {
+    pub fn finish(mut self) -> Evidence {
+        self.waiting.settle(&mut self.evidence);
         self.evidence
     }
 

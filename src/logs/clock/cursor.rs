@@ -86,19 +86,23 @@ impl<'a> Cursor<'a> {
     /// `HH:MM:SS` and a fraction.
     pub(super) fn clock_time(&mut self) -> Option<(u8, u8, u8, u32)> {
         let (hour, minute, second) = self.clock_columns().or_else(|| self.clock_numbers())?;
-        let mut micros = 0;
+        Some((hour, minute, second, self.fraction()))
+    }
+
+    /// Microseconds of the fraction that may follow the seconds.
+    pub(super) fn fraction(&mut self) -> u32 {
         let before = self.at;
-        if self.one_of(b".,").is_some() {
-            match parse_fraction(self.digits(12)) {
-                Some(fraction) => micros = fraction,
-                None => self.at = before,
-            }
+        if self.one_of(b".,").is_none() {
+            return 0;
         }
-        Some((hour, minute, second, micros))
+        parse_fraction(self.digits(12)).unwrap_or_else(|| {
+            self.at = before;
+            0
+        })
     }
 
     /// `HH:MM:SS` in columns, as nearly all logs have it.
-    fn clock_columns(&mut self) -> Option<(u8, u8, u8)> {
+    pub(super) fn clock_columns(&mut self) -> Option<(u8, u8, u8)> {
         let rest = self.text.get(self.at..)?;
         let &[h1, h2, b':', m1, m2, b':', s1, s2] = rest.first_chunk()? else { return None };
         let read = (two_digits(h1, h2)?, two_digits(m1, m2)?, two_digits(s1, s2)?);

@@ -106,7 +106,7 @@ impl MailFormat for Format {
     }
 
     fn recognises(&self, line: &Line<'_>) -> bool {
-        !matches!(Row::cut(line.raw, &Columns::NONE).kind(), Kind::None)
+        Cells::cut(line.raw).row(&NO_HEADER).kind() != Kind::None
     }
 
     fn marks(&self) -> &'static [&'static [u8]] {
@@ -136,12 +136,46 @@ impl MailFormat for Format {
         if line.raw.starts_with(b"#") || line.raw.starts_with(b"\xef\xbb\xbf#") {
             return Outcome::Ignored;
         }
-        let row = Row::cut(line.raw, columns);
-        match row.kind() {
-            Kind::Protocol => parse_protocol(line, &row, out),
-            Kind::Tracking => parse_tracking(line, &row, out),
-            Kind::None => Outcome::Rejected(Reject::new("row", "the columns of the #Fields line")),
-        }
+        let cells = Cells::cut(line.raw);
+        let row = cells.row(columns);
+        parse_row(line, &row, row.kind(), out)
+    }
+
+    fn parse_own<'a>(
+        &self,
+        line: &Line<'a>,
+        columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Option<Outcome> {
+        let cells = Cells::cut(line.raw);
+        cells.parse_own(&cells.row(&NO_HEADER), line, columns, out)
+    }
+
+    fn parse_bare<'a>(
+        &self,
+        raw: &'a [u8],
+        columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Option<(Line<'a>, Outcome)> {
+        let cells = Cells::cut(raw);
+        let own = cells.row(&NO_HEADER);
+        // A comma behind the time: no syslog head.
+        own.time()?;
+        let line = Line::bare(raw);
+        Some((line, cells.parse_own(&own, &line, columns, out)?))
+    }
+}
+
+fn parse_row<'a>(
+    line: &Line<'a>,
+    row: &Row<'a, '_>,
+    kind: Kind,
+    out: &mut Vec<MailRecord<'a>>,
+) -> Outcome {
+    match kind {
+        Kind::Protocol => parse_protocol(line, row, out),
+        Kind::Tracking => parse_tracking(line, row, out),
+        Kind::None => Outcome::Rejected(Reject::new("row", "the columns of the #Fields line")),
     }
 }
 
@@ -149,16 +183,23 @@ fn read_header(names: &[u8]) -> Columns {
     Columns::find(FIELDS, names.split(|&b| b == b','), b',')
 }
 
+static NO_HEADER: Columns = Columns::NONE;
+
 /// The columns of protocol logs without a header.
 static PROTOCOL: LazyLock<Columns> = LazyLock::new(|| read_header(PROTOCOL_HEADER));
 
 /// The columns of tracking logs without a header.
 static TRACKING: LazyLock<Columns> = LazyLock::new(|| read_header(TRACKING_HEADER));
 
-/// A row cut into columns.
-struct Row<'a, 'c> {
+/// A line cut at its commas.
+struct Cells<'a> {
     cells: [&'a [u8]; MOST_COLUMNS],
     count: usize,
+}
+
+/// A row and where its columns stand.
+struct Row<'a, 'c> {
+    cells: &'c Cells<'a>,
     columns: &'c Columns,
 }
 
@@ -170,9 +211,9 @@ enum Kind {
     None,
 }
 
-impl<'a, 'c> Row<'a, 'c> {
-    /// Cuts a row; without a header the current order of whichever log fits.
-    fn cut(raw: &'a [u8], columns: &'c Columns) -> Self {
+impl<'a> Cells<'a> {
+    /// Cuts a line; one that does not begin as a time does has no cells.
+    fn cut(raw: &'a [u8]) -> Self {
         let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
         let mut cells: [&[u8]; MOST_COLUMNS] = [&[]; MOST_COLUMNS];
@@ -184,19 +225,46 @@ impl<'a, 'c> Row<'a, 'c> {
                 count = count.saturating_add(1);
             }
         }
+        Self { cells, count }
+    }
+
+    /// The row; without a header the current order of whichever log fits.
+    fn row<'c>(&'c self, columns: &'c Columns) -> Row<'a, 'c> {
         if !columns.is_empty() {
-            return Self { cells, count, columns };
+            return Row { cells: self, columns };
         }
-        let protocol = Self { cells, count, columns: &PROTOCOL };
+        let protocol = Row { cells: self, columns: &PROTOCOL };
         if protocol.kind() == Kind::Protocol {
             return protocol;
         }
-        Self { cells, count, columns: &TRACKING }
+        Row { cells: self, columns: &TRACKING }
     }
 
+    /// Reads a line that is one of ours without any header (`own`), by the header in force.
+    fn parse_own(
+        &self,
+        own: &Row<'a, '_>,
+        line: &Line<'a>,
+        columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Option<Outcome> {
+        let kind = own.kind();
+        if kind == Kind::None {
+            return None;
+        }
+        // Most headers are those of the current versions.
+        if columns.is_empty() || columns == own.columns {
+            return Some(parse_row(line, own, kind, out));
+        }
+        let row = self.row(columns);
+        Some(parse_row(line, &row, row.kind(), out))
+    }
+}
+
+impl<'a> Row<'a, '_> {
     fn get(&self, field: Field) -> &'a [u8] {
         let at = self.columns.position(field as usize);
-        at.and_then(|at| self.cells.get(at)).copied().unwrap_or_default()
+        at.and_then(|at| self.cells.cells.get(at)).copied().unwrap_or_default()
     }
 
     fn kind(&self) -> Kind {
@@ -220,7 +288,8 @@ impl<'a, 'c> Row<'a, 'c> {
     /// Whether the row reaches the last column that is read; a subject with a line end cuts it.
     fn is_whole(&self) -> bool {
         let last = self.columns.position(Field::OriginalClient as usize);
-        last.or(self.columns.position(Field::Recipients as usize)).is_some_and(|at| at < self.count)
+        last.or(self.columns.position(Field::Recipients as usize))
+            .is_some_and(|at| at < self.cells.count)
     }
 
     fn time(&self) -> Option<LogTime> {

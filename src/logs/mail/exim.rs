@@ -47,10 +47,7 @@ impl MailFormat for Format {
     }
 
     fn recognises(&self, line: &Line<'_>) -> bool {
-        let Some(entry) = Entry::parse(line) else { return false };
-        split_id(entry.text).is_some()
-            || STARTS.iter().any(|start| take_start(entry.text, start).is_some())
-            || authenticator(entry.text).is_some()
+        Entry::parse(line).is_some_and(|entry| entry.is_own())
     }
 
     fn marks(&self) -> &'static [&'static [u8]] {
@@ -77,19 +74,36 @@ impl MailFormat for Format {
         _columns: &Columns,
         out: &mut Vec<MailRecord<'a>>,
     ) -> Outcome {
-        let Some(entry) = Entry::parse(line) else { return Outcome::Ignored };
-        let before = out.len();
-        let read = match split_id(entry.text) {
-            Some((id, text)) => entry.message(id, text, out),
-            None => entry.conversation(entry.text, out),
-        };
-        match read {
-            Err(reject) => Outcome::Rejected(reject),
-            Ok(()) if out.len() > before => Outcome::Event,
-            Ok(()) => Outcome::Ignored,
-        }
+        Entry::parse(line).map_or(Outcome::Ignored, |entry| entry.tell(out))
+    }
+
+    fn parse_own<'a>(
+        &self,
+        line: &Line<'a>,
+        _columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Option<Outcome> {
+        Entry::parse(line).filter(Entry::is_own).map(|entry| entry.tell(out))
+    }
+
+    fn parse_bare<'a>(
+        &self,
+        raw: &'a [u8],
+        _columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Option<(Line<'a>, Outcome)> {
+        let (time, used) = LogTime::parse_iso(raw)?;
+        let line = Line { time: Some(time), ..Line::bare(raw) };
+        let entry = Entry::of_file(&line, used)?;
+        let text = split_id(entry.text).map_or(entry.text, |(_, text)| text);
+        let has_no_tag = BARE_STARTS.iter().any(|start| take_start(text, start).is_some());
+        (has_no_tag && entry.is_own()).then(|| (line, entry.tell(out)))
     }
 }
+
+/// How the most frequent entries go on behind time, process and message id: not with anything that
+/// could be the tag of a syslog head.
+const BARE_STARTS: &[&[u8]] = &[b"<= ", b"=> ", b"-> ", b"== ", b"** ", b"Completed", b"H="];
 
 /// How the messages begin that name no message id.
 const STARTS: &[&[u8]] = &[
@@ -176,19 +190,44 @@ impl<'a> Entry<'a> {
     /// Cuts the log's own head off: `2026-11-02 10:00:00.123 +0100 [67] `, which syslog may leave
     /// out.
     fn parse(line: &Line<'a>) -> Option<Self> {
-        let through_syslog = line.tag.is_some_and(|tag| tag.starts_with(b"exim"));
-        let whole = if through_syslog { line.body } else { line.raw };
-        let head = LogTime::parse_iso(whole);
-        if head.is_none() && !through_syslog {
-            return None;
+        if !line.tag.is_some_and(|tag| tag.starts_with(b"exim")) {
+            let (time, used) = LogTime::parse_iso(line.raw)?;
+            return Self::of_file(&Line { time: Some(time), ..*line }, used);
         }
-        let (time, rest) = match head {
-            Some((time, used)) => take_zone(time, whole.get(used..)?.strip_prefix(b" ")?),
-            None => (line.time?, whole),
+        let (time, rest) = match LogTime::parse_iso(line.body) {
+            Some((time, used)) => take_zone(time, line.body.get(used..)?.strip_prefix(b" ")?),
+            None => (line.time?, line.body),
         };
         let (pid, text) = take_pid(rest);
-        let (host, pid) = if through_syslog { (line.host, pid.or(line.pid)) } else { (None, pid) };
-        Some(Self { line: Line { time: Some(time), host, ..*line }, pid, text })
+        Some(Self { line: Line { time: Some(time), ..*line }, pid: pid.or(line.pid), text })
+    }
+
+    /// The entry of a line that begins with its time, which ends at `used`.
+    fn of_file(line: &Line<'a>, used: usize) -> Option<Self> {
+        let (time, rest) = take_zone(line.time?, line.raw.get(used..)?.strip_prefix(b" ")?);
+        let (pid, text) = take_pid(rest);
+        Some(Self { line: Line { time: Some(time), host: None, ..*line }, pid, text })
+    }
+
+    /// Whether it begins as the entries of no other program do.
+    fn is_own(&self) -> bool {
+        split_id(self.text).is_some()
+            || STARTS.iter().any(|start| take_start(self.text, start).is_some())
+            || authenticator(self.text).is_some()
+    }
+
+    /// Everything that it says.
+    fn tell(&self, out: &mut Vec<MailRecord<'a>>) -> Outcome {
+        let before = out.len();
+        let read = match split_id(self.text) {
+            Some((id, text)) => self.message(id, text, out),
+            None => self.conversation(self.text, out),
+        };
+        match read {
+            Err(reject) => Outcome::Rejected(reject),
+            Ok(()) if out.len() > before => Outcome::Event,
+            Ok(()) => Outcome::Ignored,
+        }
     }
 
     /// A line about a message.

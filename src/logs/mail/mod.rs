@@ -100,6 +100,29 @@ pub trait MailFormat: Sync {
         columns: &Columns,
         out: &mut Vec<MailRecord<'a>>,
     ) -> Outcome;
+
+    /// Reads one line if the format recognises it. A format whose recognition is the beginning of
+    /// reading does both at once.
+    fn parse_own<'a>(
+        &self,
+        line: &Line<'a>,
+        columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Option<Outcome> {
+        self.recognises(line).then(|| self.parse(line, columns, out))
+    }
+
+    /// Reads a line that begins with a head of the format's own, in which no syslog head can be
+    /// seen, as [`MailFormat::parse_own`] would once it was opened: the way of formats that are
+    /// rarely sent through syslog. None for every line of which this is not certain.
+    fn parse_bare<'a>(
+        &self,
+        _raw: &'a [u8],
+        _columns: &Columns,
+        _out: &mut Vec<MailRecord<'a>>,
+    ) -> Option<(Line<'a>, Outcome)> {
+        None
+    }
 }
 
 /// How a server logs.

@@ -56,20 +56,29 @@ impl MailFormat for Format {
     fn parse<'a>(
         &self,
         line: &Line<'a>,
-        _columns: &Columns,
+        columns: &Columns,
         out: &mut Vec<MailRecord<'a>>,
     ) -> Outcome {
+        self.parse_own(line, columns, out).unwrap_or(Outcome::Ignored)
+    }
+
+    fn parse_own<'a>(
+        &self,
+        line: &Line<'a>,
+        _columns: &Columns,
+        out: &mut Vec<MailRecord<'a>>,
+    ) -> Option<Outcome> {
         let before = out.len();
-        match line.tag.and_then(Daemon::parse) {
-            Some(Daemon::Smtpd(service)) => smtpd::parse(line, service_port(service), out),
-            Some(Daemon::Postscreen) => postscreen::parse(line, out),
-            Some(Daemon::Smtp) => queue::parse_smtp(line, out),
-            Some(Daemon::Lmtp) => queue::parse_lmtp(line, out),
-            Some(Daemon::Qmgr) => queue::parse_qmgr(line, out),
-            Some(Daemon::Cleanup) => queue::parse_cleanup(line, out),
-            Some(Daemon::Other) | None => {}
+        match Daemon::parse(line.tag?)? {
+            Daemon::Smtpd(service) => smtpd::parse(line, service_port(service), out),
+            Daemon::Postscreen => postscreen::parse(line, out),
+            Daemon::Smtp => queue::parse_smtp(line, out),
+            Daemon::Lmtp => queue::parse_lmtp(line, out),
+            Daemon::Qmgr => queue::parse_qmgr(line, out),
+            Daemon::Cleanup => queue::parse_cleanup(line, out),
+            Daemon::Other => {}
         }
-        if out.len() > before { Outcome::Event } else { Outcome::Ignored }
+        Some(if out.len() > before { Outcome::Event } else { Outcome::Ignored })
     }
 }
 

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::{Assembler, FORMATS, Fact, FactBatch, Finished, Keep, Limits, MailFormat, MailRecord};
 use crate::logs::clock::{Clock, Zone};
 use crate::logs::inspect_session::session_line;
-use crate::logs::line::{Columns, Outcome};
+use crate::logs::line::{Columns, Line, Outcome};
 use crate::logs::{envelope, fields};
 use crate::model::time::Timestamp;
 
@@ -221,12 +221,28 @@ fn damaged_lines_never_panic() {
                 let first = tail.first().map_or(0, |byte| byte ^ 0x15);
                 let flipped = [head, &[first], tail.get(1..).unwrap_or_default()].concat();
                 for damaged in [head, tail, &flipped] {
-                    format.recognises(&envelope::open(damaged));
                     format.header(damaged);
                     parsed(*format, damaged, columns);
+                    assert_ways_agree(*format, damaged, columns);
                 }
             }
         });
+    }
+}
+
+/// Recognising and reading at once, or before the head is opened, gives what the long way gives.
+fn assert_ways_agree(format: &dyn MailFormat, raw: &[u8], columns: &Columns) {
+    let shown = || String::from_utf8_lossy(raw);
+    let line = envelope::open(raw);
+    let (mut long, mut own, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let outcome = format.recognises(&line).then(|| format.parse(&line, columns, &mut long));
+    let at_once = format.parse_own(&line, columns, &mut own);
+    assert_eq!((outcome, &long), (at_once, &own), "{}", shown());
+    let Some((opened, outcome)) = format.parse_bare(raw, columns, &mut bare) else { return };
+    assert_eq!((at_once, &own), (Some(outcome), &bare), "{}", shown());
+    if bare.is_empty() {
+        let told = |line: &Line<'_>| (line.time, line.tag.and(line.host).map(<[u8]>::to_vec));
+        assert_eq!(told(&line), told(&opened), "{}", shown());
     }
 }
 
@@ -299,6 +315,7 @@ fn plant(format: &dyn MailFormat, text: &[u8]) -> usize {
             // Log files are cut at line ends before a parser sees them.
             let line = line.split(|&b| b == b'\n').next().unwrap();
             assert_same_ends(&honest, &parsed(format, line, columns).1, place, line);
+            assert_ways_agree(format, line, columns);
         }
     });
     canaries

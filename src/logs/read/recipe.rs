@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::logs::clock::Zone;
 use crate::logs::detect::{FormatId, FormatSet, Header};
 use crate::logs::line::{Columns, LONGEST_LINE};
+use crate::logs::mail::MailFormat;
 use crate::logs::read::needles::Search;
 use crate::logs::read::{ReadOptions, Selection};
 use crate::logs::wrapping::Wrapping;
@@ -84,6 +85,14 @@ pub(super) fn longest_line_of(formats: FormatSet) -> usize {
 }
 
 impl Recipe {
+    /// The format of an input that has no other, where each line decides for itself.
+    pub(super) fn bare_format(&self) -> Option<(u8, &'static dyn MailFormat)> {
+        let mut mails = self.formats.mail();
+        let only = mails.next()?;
+        let alone = mails.next().is_none() && self.formats.firewall().next().is_none();
+        (alone && self.routing == Routing::ByLine && self.wrapping.is_none()).then_some(only)
+    }
+
     /// The columns for a format: those of the header in force, if it is that format's header.
     pub(super) fn columns_for<'a>(&self, id: FormatId, in_force: &'a Columns) -> &'a Columns {
         static NONE: Columns = Columns::NONE;

@@ -111,6 +111,7 @@ pub(super) fn scan(
         scratch: Vec::new(),
         last_time: LastTime::default(),
         has_nuls: memchr(0, stretch.text).is_some(),
+        bare: recipe.bare_format(),
     };
     scan.note_times_at_ends();
     scan.walk();
@@ -131,6 +132,8 @@ struct Scan<'t, 'r> {
     last_time: LastTime,
     /// Whether any line of the stretch may be damaged by NULs.
     has_nuls: bool,
+    /// The only format of the input, which may read lines before anything is taken for a head.
+    bare: Option<(u8, &'static dyn MailFormat)>,
 }
 
 /// How a line ended, and the format that ended it.
@@ -278,8 +281,10 @@ impl<'t> Scan<'t, '_> {
         // The buffers hold slices of the stretch, so they can be used again for its next line.
         let (mut flows, mut mails) =
             (std::mem::take(&mut self.flows), std::mem::take(&mut self.mails));
-        let line = envelope::open_next(raw, &mut self.last_time);
-        let end = self.read_opened(&line, &mut flows, &mut mails);
+        let end = self.read_bare(raw, &mut mails).unwrap_or_else(|| {
+            let line = envelope::open_next(raw, &mut self.last_time);
+            self.read_opened(&line, &mut flows, &mut mails)
+        });
         flows.clear();
         mails.clear();
         (self.flows, self.mails) = (flows, mails);
@@ -289,6 +294,15 @@ impl<'t> Scan<'t, '_> {
     fn is_header(&self, raw: &[u8]) -> bool {
         let Some((id, _)) = &self.recipe.header else { return false };
         raw.starts_with(&self.recipe.header_start) && super::plan::header_by(*id, raw).is_some()
+    }
+
+    fn read_bare(&mut self, raw: &'t [u8], records: &mut Vec<MailRecord<'t>>) -> Option<End> {
+        let (index, format) = self.bare?;
+        let columns = self.columns(FormatId::Mail(index));
+        let (line, outcome) = format.parse_bare(raw, columns, records)?;
+        let kept = self.keep_facts(index, &line, records);
+        self.looked_at(FormatId::Mail(index));
+        Some(End::Ignored.or(outcome, kept, format.name()))
     }
 
     fn read_opened<'a>(
@@ -309,10 +323,17 @@ impl<'t> Scan<'t, '_> {
             };
             Some((index, format, outcome?))
         });
-        let mut mails = recipe.formats.mail();
-        let mut mail = mails.find(|(_, format)| forced || format.recognises(line));
+        let mut mail = recipe.formats.mail().find_map(|(index, format)| {
+            let columns = self.columns(FormatId::Mail(index));
+            let outcome = if forced {
+                Some(format.parse(line, columns, records))
+            } else {
+                format.parse_own(line, columns, records)
+            };
+            Some((index, format, outcome?))
+        });
         if !forced && firewall.is_none() && mail.is_none() {
-            (firewall, mail) = self.read_stray(line, flows);
+            (firewall, mail) = self.read_stray(line, flows, records);
         }
         let mut end = End::Ignored;
         if let Some((index, format, outcome)) = firewall {
@@ -320,8 +341,7 @@ impl<'t> Scan<'t, '_> {
             end = end.or(outcome, kept, format.name());
             self.looked_at(FormatId::Firewall(index));
         }
-        if let Some((index, format)) = mail {
-            let outcome = format.parse(line, self.columns(FormatId::Mail(index)), records);
+        if let Some((index, format, outcome)) = mail {
             let kept = self.keep_facts(index, line, records);
             end = end.or(outcome, kept, format.name());
             self.looked_at(FormatId::Mail(index));
@@ -330,16 +350,24 @@ impl<'t> Scan<'t, '_> {
     }
 
     /// A line of another product, in a file of which only a sample was surveyed: what the first
-    /// firewall format of all makes of it, and the first mail format that it is left to.
-    fn read_stray<'a>(&self, line: &Line<'a>, flows: &mut Vec<FlowRecord<'a>>) -> Stray {
+    /// firewall format and the first mail format of all make of it.
+    fn read_stray<'a>(
+        &self,
+        line: &Line<'a>,
+        flows: &mut Vec<FlowRecord<'a>>,
+        records: &mut Vec<MailRecord<'a>>,
+    ) -> Stray {
         let recognised = Recognised::of(line);
         let firewall = recognised.firewall.and_then(|index| {
             let format = *firewall::FORMATS.get(usize::from(index))?;
             let columns = self.columns(FormatId::Firewall(index));
             Some((index, format, format.parse(line, columns, flows)))
         });
-        let mail = recognised.mail;
-        (firewall, mail.and_then(|index| Some((index, *mail::FORMATS.get(usize::from(index))?))))
+        let mail = recognised.mail.and_then(|index| {
+            let format = *mail::FORMATS.get(usize::from(index))?;
+            Some((index, format, format.parse(line, self.columns(FormatId::Mail(index)), records)))
+        });
+        (firewall, mail)
     }
 
     fn columns(&self, id: FormatId) -> &'t Columns {
@@ -445,9 +473,11 @@ impl<'t> Scan<'t, '_> {
     }
 }
 
-/// What a firewall format made of a line, and the mail format that is to read it.
-type Stray =
-    (Option<(u8, &'static dyn FirewallFormat, Outcome)>, Option<(u8, &'static dyn MailFormat)>);
+/// What a firewall format and a mail format made of a line.
+type Stray = (
+    Option<(u8, &'static dyn FirewallFormat, Outcome)>,
+    Option<(u8, &'static dyn MailFormat, Outcome)>,
+);
 
 /// Where the line begins that what follows `before` stands in, if not at its start.
 fn last_line_start(before: &[u8]) -> Option<usize> {
