@@ -4,29 +4,32 @@
 //! The scans are read first: their targets decide which log lines matter. No clock and no terminal
 //! here; the caller shows progress and holds signals off while the outputs are swapped.
 
+mod account;
 mod between;
+mod logs;
+mod nightly;
 mod remembered;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::correlate::{Correlator, Evidence, Interest, World};
+use crate::correlate::World;
 use crate::error::{Error, Result};
 use crate::judge::Judge;
-use crate::logs::mail::Finished;
-use crate::logs::read::{LogInput, ReadOptions, Selection, Sink, read_logs};
 use crate::logs::source::{Compression, STDIN, expand, open_text};
 use crate::model::finding::Scan;
-use crate::model::flow::FlowEvent;
-use crate::model::input::{Devices, InputKind, InputReport, Span, Status, Tally};
+use crate::model::input::{InputKind, InputReport, Span, Status, Tally};
 use crate::model::judged::{JudgedTarget, Judgement, Priority};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
+use crate::pipeline::account::account;
+pub use crate::pipeline::account::fault;
+use crate::pipeline::logs::Told;
 use crate::pipeline::remembered::Remembered;
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
@@ -96,7 +99,7 @@ impl Window {
         (first <= last).then_some(Span { first, last })
     }
 
-    /// The same, but for what lies before that day since 1970.
+    /// The same, but without what lies before that day since 1970.
     fn starting_on(self, day: Option<i32>) -> Self {
         let start = day.map(|day| Timestamp(0).plus_seconds(i64::from(day).saturating_mul(86_400)));
         Self { since: self.since.max(start), ..self }
@@ -197,10 +200,15 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         Some(known) => known.world(job, &scans),
         None => World::new(&merge_scans(&scans, &job.scan_options.plugins), &job.policy),
     };
-    let (evidence, devices, log_reports, left_out) =
-        correlate(job, &world, logs, reports.len(), progress);
+    let told = match &state {
+        Some(state) => nightly::correlate(job, &world, logs, &reports, state, progress)?,
+        None => logs::correlate(job, &world, logs, reports.len(), progress),
+    };
+    let Told { evidence, devices, reports: log_reports, left_out, nights, record } = told;
     reports.extend(log_reports);
-    let seen = job.window.starting_on(oldest_day(job, &reports)).seen(&reports);
+    // What citations may name: this run's inputs, or those of all runs.
+    let book = nights.as_ref().map_or(&reports, |nights| &nights.book);
+    let seen = job.window.starting_on(oldest_day(job, book)).seen(book);
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let mut judgement = judge.judge();
     let standings = match &mut remembered {
@@ -208,7 +216,11 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         None => Standings::new(&judgement.targets, &job.policy, job.clock),
     };
     let mut account = account(job, &reports, &scans, &refused, left_out);
-    let author = Author::new(Setting { policy: &job.policy, inputs: &reports })?;
+    if let Some(nights) = &nights {
+        note_ports(&mut judgement, &nights.kept_since);
+        account.warnings.extend(nights.warnings.iter().cloned());
+    }
+    let author = Author::new(Setting { policy: &job.policy, inputs: book })?;
     let csv = CsvCells::new(job.csv_safe);
     let run = Run {
         judgement: &judgement,
@@ -216,15 +228,17 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         standing: &|target| standings.of(target),
         sources: &|target| Box::new(judge.sources(target)),
         inputs: &reports,
+        book,
         account: &account,
         profiles: &job.profiles,
         csv: &csv,
     };
     let NewSet { written, notes } = match &mut state {
         Some(state) => {
-            let record = |changes: &Changes<'_>, id| match &remembered {
-                Some(known) => known.write(changes, id, job.clock),
-                None => Ok(()),
+            let judged = (&**book, &evidence, &devices);
+            let record = |changes: &Changes<'_>, id| {
+                remembered.iter().try_for_each(|known| known.write(changes, id, job.clock))?;
+                record.map_or(Ok(()), |record| record.write(changes, judged, job.clock))
             };
             between::commit_and_publish(state, job.clock, (&out, &run), record, before)?
         }
@@ -242,6 +256,19 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         late,
         inputs: reports,
     })
+}
+
+/// Tells in the tickets where evidence of earlier logs is missing.
+fn note_ports(judgement: &mut Judgement, kept_since: &BTreeMap<u16, Timestamp>) {
+    for target in &mut judgement.targets {
+        if let Some(since) = kept_since.get(&target.port) {
+            target.notes.push(format!(
+                "Evidence for port {} is kept since the run of {since} only: what earlier runs read \
+                 of it was not of interest then.",
+                target.port
+            ));
+        }
+    }
 }
 
 /// What is wrong with an export of a policy, or of a scan that nothing answered.
@@ -367,192 +394,10 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// Folds the logs' events into evidence.
-struct Folding {
-    correlator: Correlator,
-    window: Window,
-    left_out: u64,
-}
-
-impl Sink for Folding {
-    fn flow(&mut self, event: FlowEvent, _devices: &Devices) {
-        if self.window.holds(event.flow.time) {
-            self.correlator.flow(&event);
-        } else {
-            self.left_out += 1;
-        }
-    }
-
-    fn session(&mut self, finished: Finished) {
-        if self.window.holds(finished.session.start) {
-            self.correlator.session(&finished.session, finished.format);
-        } else {
-            self.left_out += 1;
-        }
-    }
-}
-
-fn correlate(
-    job: &Job,
-    world: &World,
-    logs: BTreeMap<PathBuf, InputKind>,
-    first_number: usize,
-    progress: &Progress<'_>,
-) -> (Evidence, Devices, Vec<InputReport>, u64) {
-    let policy = &job.policy;
-    let interest = Interest::new(world, policy);
-    let ports: BTreeSet<u16> = interest.ports().iter().copied().collect();
-    let tolerance = policy.correlation.tolerance_seconds;
-    let mut folding = Folding {
-        correlator: Correlator::new(interest, tolerance),
-        window: job.window,
-        left_out: 0,
-    };
-    let inputs = (first_number..).zip(logs).map(|(number, (path, kind))| LogInput {
-        settings: policy.input_settings(&path),
-        number: number as u32,
-        path,
-        kind,
-    });
-    let options =
-        ReadOptions { now: job.now, ..ReadOptions::new(Selection::Ports(ports), &policy.verdicts) };
-    let mut devices = Devices::default();
-    let reports = read_logs(inputs.collect(), &options, &mut devices, &mut folding, progress);
-    let mut evidence = folding.correlator.finish();
-    if let Some(day) = oldest_day(job, &reports) {
-        evidence.drop_days_before(day);
-    }
-    (evidence, devices, reports, folding.left_out)
-}
-
 /// `[correlation] window`: the first day that counts still, that far before the newest log line.
 fn oldest_day(job: &Job, reports: &[InputReport]) -> Option<i32> {
     let inside = reports.iter().filter_map(|report| job.window.clip(report.span?));
     let newest = inside.map(|span| span.last).max()?;
     let days = job.policy.correlation.window_days?;
     Some(newest.day().saturating_sub(i32::try_from(days).unwrap_or(i32::MAX)))
-}
-
-/// What makes the run incomplete, and what the operator should know of the inputs.
-fn account(
-    job: &Job,
-    reports: &[InputReport],
-    scans: &[Scan],
-    refused: &[Error],
-    left_out: u64,
-) -> Account {
-    let mut incomplete: Vec<String> = refused.iter().map(ToString::to_string).collect();
-    incomplete.extend(reports.iter().filter_map(|report| fault(report, job.max_reject)));
-    let mut warnings = Vec::new();
-    for scan in scans {
-        scan_words(scan, reports, &mut incomplete, &mut warnings);
-    }
-    for report in reports {
-        let path = report.path.display();
-        warnings.extend(report.notes.iter().map(|note| format!("{path}: {note}")));
-    }
-    if left_out > 0 {
-        warnings.push(format!("{left_out} events outside --since and --until were left out"));
-    }
-    let reference_time = job.now;
-    Account { reference_time, arguments: job.arguments.clone(), incomplete, warnings }
-}
-
-/// Why an input makes the run incomplete, if it does: unreadable, cut, of no known format, or more
-/// than `max_reject` per cent of the lines that matter rejected.
-pub fn fault(report: &InputReport, max_reject: u8) -> Option<String> {
-    let path = report.path.display();
-    match &report.status {
-        Status::Complete => over_budget(report, max_reject),
-        Status::DuplicateOf(_) => None,
-        Status::Unrecognised(guesses) => Some(unrecognised(report, guesses)),
-        Status::Misnamed(format, like) => Some(misnamed(report, format, like)),
-        Status::Partial(error) => Some(format!("{error}; what stood before counts")),
-        Status::Unreadable(error) => Some(match error.path {
-            Some(_) => error.to_string(),
-            None => format!("{path}: {error}"),
-        }),
-    }
-}
-
-fn unrecognised(report: &InputReport, guesses: &[(&'static str, String)]) -> String {
-    let nearest: Vec<String> =
-        guesses.iter().map(|(name, missing)| format!("{name}, which lacks {missing}")).collect();
-    let nearest =
-        if nearest.is_empty() { "none is near".to_owned() } else { nearest.join("; or ") };
-    format!(
-        "{}: no known log format ({nearest}); say which with --format GLOB=NAME, see helotriage formats",
-        report.path.display()
-    )
-}
-
-fn misnamed(report: &InputReport, format: &str, like: &[&str]) -> String {
-    let instead = if like.is_empty() {
-        "it looks like no format that is known".to_owned()
-    } else {
-        format!("it looks like {}", like.join(", "))
-    };
-    format!(
-        "{}: named as {format}, but no line of it is one ({instead}); expected the format that it \
-         is in, or none to have it recognised",
-        report.path.display()
-    )
-}
-
-fn over_budget(report: &InputReport, max_reject: u8) -> Option<String> {
-    let Tally { events, rejected, .. } = report.tally;
-    let share = u128::from(rejected) * 100;
-    let over = share > u128::from(max_reject) * (u128::from(events) + u128::from(rejected));
-    over.then(|| {
-        format!(
-            "{}: {rejected} of {} lines that matter could not be read, more than {max_reject} %; \
-             rejects.jsonl has the first of them",
-            report.path.display(),
-            events.saturating_add(rejected)
-        )
-    })
-}
-
-fn scan_words(
-    scan: &Scan,
-    reports: &[InputReport],
-    incomplete: &mut Vec<String>,
-    warnings: &mut Vec<String>,
-) {
-    let Some(report) = reports.get(scan.input as usize) else { return };
-    let path = report.path.display();
-    let tally = &scan.tally;
-    if scan.truncated {
-        incomplete.push(format!(
-            "{path}: ends early; {} complete hosts were kept, {} cut ones were not",
-            scan.hosts.len(),
-            tally.hosts_cut
-        ));
-    }
-    if scan.hosts.is_empty() {
-        warnings.push(format!("{path}: {NO_HOST}"));
-    }
-    if tally.set_aside > 0 {
-        warnings.push(format!(
-            "{path}: {} items of a check's number were set aside: not SMTP (34861 is an AIX patch in \
-             Tenable's feed), or port 0",
-            tally.set_aside
-        ));
-    }
-    warnings.extend(
-        tally
-            .rejects
-            .iter()
-            .map(|item| format!("{path}: byte {}: item left out: {}", item.offset, item.reason)),
-    );
-    for (count, what) in [
-        (tally.replaced, "bytes that are no UTF-8 were replaced"),
-        (tally.zones_guessed, "hosts whose times name no zone were read as UTC (--zone names it)"),
-        (tally.untimed, "hosts have no readable time"),
-        (tally.broken_fqdns, "hosts have a host-fqdns that cannot be read"),
-    ] {
-        if count > 0 {
-            warnings.push(format!("{path}: {count} {what}"));
-        }
-    }
 }

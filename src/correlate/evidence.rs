@@ -96,6 +96,11 @@ impl Evidence {
         &self.servers
     }
 
+    /// The number of a server, if there is evidence of it.
+    pub fn number(&self, server: &LoggedServer) -> Option<u32> {
+        self.numbers.get(server).copied()
+    }
+
     /// Which inputs hold records of which firewall: (device, input), ascending.
     pub fn devices(&self) -> &[(u32, u32)] {
         &self.devices

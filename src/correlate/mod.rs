@@ -16,6 +16,7 @@ pub mod names;
 pub mod world;
 pub mod interest;
 pub mod coverage;
+pub mod rows;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

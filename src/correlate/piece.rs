@@ -18,7 +18,9 @@ use crate::model::time::Timestamp;
 pub const NAMES: usize = 8;
 
 /// What a flow counts as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum FlowKind {
     /// Permitted, at the start.
     Allow,

@@ -11,7 +11,9 @@ use crate::model::net::Endpoint;
 use crate::model::session::{Helo, Outcome, Session};
 
 /// A server's port as a log names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum LoggedServer {
     /// The server end of firewall records.
     Flow {
@@ -93,7 +95,9 @@ pub struct ServerFacts {
 }
 
 /// How an input speaks of a server; the greater counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Spoken {
     /// Only with flows whose action is unknown.
     Unknown,

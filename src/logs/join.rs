@@ -16,6 +16,8 @@
 //! Memory is bounded: beyond a number of entries the oldest are forgotten, and what would have been
 //! paired with them stands alone. Nothing here depends on threads or on the order of a hash map.
 
+mod carried;
+
 use std::collections::VecDeque;
 
 use ahash::AHashMap;
@@ -23,6 +25,8 @@ use ahash::AHashMap;
 use crate::logs::firewall::{HostText, Join, JoinRule};
 use crate::model::flow::{Action, Answer, Flow, Host};
 use crate::model::time::{SECOND, Timestamp};
+
+pub use carried::CarriedPairs;
 
 /// Entries kept of each kind: a busy firewall's permitted mail connections of an hour, 16 MiB.
 const MOST_ENTRIES: usize = 1 << 17;
@@ -201,6 +205,7 @@ mod tests {
     use crate::logs::firewall::FORMATS;
     use crate::logs::firewall::testing::clock;
     use crate::logs::line::Columns;
+    use crate::model::input::Devices;
 
     /// What the joiner makes of the flows of these lines: `first|again ACTION CLIENT > SERVER`.
     fn taken(joiner: &mut Joiner, device: u32, lines: &[&str]) -> Vec<(Told, Flow)> {
@@ -311,5 +316,22 @@ mod tests {
         assert_eq!(recent.get(&2), None);
         assert_eq!(recent.get(&3), Some(30));
         assert_eq!(recent.entries.len(), 2);
+    }
+
+    #[test]
+    fn what_may_still_be_paired_outlives_a_run() {
+        let mut devices = Devices::default();
+        let mut joiner = Joiner::default();
+        let device = devices.index_of("fw1");
+        joined(&mut joiner, device, &[BUILT]);
+        let text = serde_json::to_string(&joiner.carried(&devices)).unwrap();
+        let mut devices = Devices::default();
+        devices.index_of("another");
+        let carried = serde_json::from_str(&text).unwrap();
+        let mut joiner = Joiner::restored(carried, &mut devices);
+        let device = devices.index_of("fw1");
+        assert_eq!(device, 1, "{text}");
+        assert_eq!(joined(&mut joiner, device, &[TEARDOWN]), ["first close 20 > 25"]);
+        assert_eq!(joined(&mut joiner, 0, &[TEARDOWN]), ["first close 25 > 20"]);
     }
 }

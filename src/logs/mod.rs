@@ -17,6 +17,7 @@ pub mod wrapping;
 pub mod firewall;
 pub mod join;
 pub mod mail;
+pub mod carried;
 pub mod detect;
 pub mod read;
 pub mod inspect;

@@ -20,21 +20,29 @@ mod jobs;
 mod lines;
 mod needles;
 mod plan;
+mod numbers;
 mod recipe;
+mod resume;
 mod rounds;
 mod scan;
 mod stream;
 mod verdicts;
+#[cfg(test)]
+mod resume_tests;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use crate::logs::carried::Carried;
 use crate::logs::mail::{Finished, Keep};
 use crate::model::flow::{Action, FlowEvent};
+#[cfg(doc)]
+use crate::model::input::Status;
 use crate::model::input::{Devices, InputKind, InputReport};
 use crate::model::policy::InputSettings;
+use crate::model::reading::{Cursor, Reached};
 use crate::model::time::Timestamp;
 
 /// Takes what the logs tell, in the order of the inputs and their lines.
@@ -44,6 +52,12 @@ pub trait Sink: Send {
 
     /// One finished session.
     fn session(&mut self, session: Finished);
+
+    /// One session that the end of the logs cut, as it stands. Where a later run goes on from
+    /// there, it comes again when it is finished.
+    fn cut_session(&mut self, session: Finished) {
+        self.session(session);
+    }
 
     /// Whether reading on is of any use; asked once a round.
     fn wants_more(&self) -> bool {
@@ -90,6 +104,30 @@ pub struct ReadOptions<'a> {
     pub block_size: usize,
 }
 
+/// What a run goes on from that keeps its state between runs.
+#[derive(Debug)]
+pub struct Nightly<'a> {
+    /// How far earlier runs have read which content.
+    pub cursors: &'a [Cursor],
+    /// The number of the first content that is new; those of the cursors are lower.
+    pub first_number: u32,
+    /// What the logs left open; after reading, what they leave open now.
+    pub carried: Carried,
+}
+
+/// What became of an input of such a run.
+#[derive(Debug, Clone)]
+pub struct ReadInput {
+    /// What was read of it in this run.
+    pub report: InputReport,
+    /// The number of its content: what citations hold.
+    pub number: u32,
+    /// The content of an earlier run that it goes on with, where it is the one that does.
+    pub continues: Option<u32>,
+    /// How far it is read now; none where a later run is to begin where this one did.
+    pub reached: Option<Reached>,
+}
+
 /// Block size: large enough that a system call and a task cost nothing, small enough to stay in a
 /// core's cache between reading, searching and counting.
 pub const BLOCK_SIZE: usize = 512 << 10;
@@ -114,7 +152,26 @@ pub fn read_logs(
     sink: &mut dyn Sink,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Vec<InputReport> {
-    let mut plans = plan::plan(inputs, options);
+    let mut plans = plan::plan(inputs, options, None);
     copies::mark(&mut plans);
-    rounds::read(plans, options, devices, sink, progress)
+    let read = rounds::read(plans, options, None, devices, sink, progress);
+    read.into_iter().map(|input| input.report).collect()
+}
+
+/// Reads of the logs what earlier runs have not read. Inputs are numbered here: one that goes on
+/// with a known content has that content's number, new ones follow in the order of their first
+/// line's time. [`Status::DuplicateOf`] holds such a number.
+pub fn read_new(
+    inputs: Vec<LogInput>,
+    options: &ReadOptions<'_>,
+    nightly: &mut Nightly<'_>,
+    devices: &mut Devices,
+    sink: &mut dyn Sink,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Vec<ReadInput> {
+    let known = resume::Known::new(nightly.cursors);
+    let mut plans = plan::plan(inputs, options, Some(&known));
+    copies::mark(&mut plans);
+    numbers::assign(&mut plans, &known, nightly.first_number);
+    rounds::read(plans, options, Some(&mut nightly.carried), devices, sink, progress)
 }

@@ -8,20 +8,23 @@
 mod decompress;
 mod expand;
 mod records;
+mod track;
 mod utf16;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 pub use decompress::{Compression, Decompressor};
 pub use expand::{Found, expand};
 pub use records::{RecordReader, Spread};
+pub use track::{Track, print_of};
 pub use utf16::{Utf16, Utf16Reader};
 
 use crate::error::{Error, Place, Result};
+use crate::model::reading::Stamp;
 use crate::model::time::Timestamp;
 
 /// Bytes that decide what a file is: compression, byte order mark, NUL pattern.
@@ -42,6 +45,21 @@ pub struct Opened {
     pub size: u64,
     /// Its modification time.
     pub modified: Timestamp,
+    /// Its device and inode.
+    pub inode: (u64, u64),
+}
+
+impl Opened {
+    /// The file as the file system shows it.
+    pub fn stamp(&self, compression: Option<Compression>) -> Stamp {
+        Stamp {
+            device: self.inode.0,
+            inode: self.inode.1,
+            size: self.size,
+            modified: self.modified,
+            compression: compression.map(|compression| compression.word().into()),
+        }
+    }
 }
 
 /// Opens a regular file; anything else is refused by name.
@@ -62,7 +80,8 @@ pub fn open(path: &Path) -> Result<Opened> {
         let micros = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
         Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
     });
-    Ok(Opened { file, size: metadata.len(), modified })
+    let inode = (metadata.dev(), metadata.ino());
+    Ok(Opened { file, size: metadata.len(), modified, inode })
 }
 
 fn not_regular(path: &Path, kind: std::fs::FileType) -> Error {
@@ -97,6 +116,7 @@ pub struct Text {
     /// UTF-16 that was found.
     pub utf16: Option<Utf16>,
     reader: Layers,
+    track: Option<Box<Track>>,
 }
 
 /// What a text is read through: a file or standard input; the decompressor; UTF-16, or records that
@@ -123,6 +143,18 @@ impl Layers {
 }
 
 impl Text {
+    /// The same text, at its start, of which both ends are kept as it is read.
+    #[must_use]
+    pub fn tracked(mut self) -> Self {
+        self.track = Some(Box::default());
+        self
+    }
+
+    /// Both ends of what was read so far, where they are kept.
+    pub fn track(&self) -> Option<&Track> {
+        self.track.as_deref()
+    }
+
     /// What was noticed besides the text (padding, garbage after the last gzip member).
     pub fn notes(&self) -> &[String] {
         self.reader.decompressor().notes()
@@ -136,12 +168,16 @@ impl Text {
 
 impl Read for Text {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.reader {
+        let read = match &mut self.reader {
             Layers::Bytes(inner) => inner.read(buffer),
             Layers::Units(outer) => outer.read(buffer),
             Layers::Records(outer) => outer.read(buffer),
             Layers::UnitRecords(outer) => outer.read(buffer),
+        }?;
+        if let Some(track) = &mut self.track {
+            track.add(buffer.get(..read).unwrap_or_default());
         }
+        Ok(read)
     }
 }
 
@@ -150,10 +186,33 @@ pub fn open_text(path: &Path) -> Result<Text> {
     if path == Path::new(STDIN) {
         return text_of(path, None, Box::new(io::stdin()));
     }
+    open_text_to(path, u64::MAX)
+}
+
+/// Opens a file as text, but for what stands at or after that byte of the file.
+pub fn open_text_to(path: &Path, to: u64) -> Result<Text> {
     let opened = open(path)?;
     // What is appended while the file is read is not part of this run.
-    let bounded = opened.file.take(opened.size);
+    let bounded = opened.file.take(opened.size.min(to));
     text_of(path, Some(opened.modified), Box::new(bounded))
+}
+
+/// Opens a part of a plain file as text, whatever its bytes look like.
+pub fn open_plain(path: &Path, from: u64, to: u64) -> Result<Text> {
+    let fault = |error: &io::Error| Error::input(path, Place::Byte(from), describe(error));
+    let mut opened = open(path)?;
+    opened.file.seek(SeekFrom::Start(from)).map_err(|error| fault(&error))?;
+    let bytes = Box::new(opened.file.take(to.saturating_sub(from))) as Box<dyn Read + Send>;
+    let buffered = BufReader::with_capacity(FILE_BUFFER, bytes);
+    let inner = Decompressor::new(None, buffered).map_err(|error| fault(&error))?;
+    Ok(Text {
+        path: path.to_path_buf(),
+        modified: Some(opened.modified),
+        compression: None,
+        utf16: None,
+        reader: Layers::Bytes(inner),
+        track: None,
+    })
 }
 
 /// Text of any bytes, as if they stood in a file of that path.
@@ -190,7 +249,21 @@ pub fn text_of(
             Layers::Bytes(inner)
         }
     };
-    Ok(Text { path: path.to_path_buf(), modified, compression, utf16, reader })
+    Ok(Text { path: path.to_path_buf(), modified, compression, utf16, reader, track: None })
+}
+
+/// Fills the buffer from a place in a file; less only where the file ends.
+pub(crate) fn read_fully(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(free) = bytes.get_mut(done..).filter(|free| !free.is_empty()) {
+        match file.read_at(free, at.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(read) => done = done.saturating_add(read),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }
 
 /// Reads until the count or the end is reached.

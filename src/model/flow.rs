@@ -7,7 +7,9 @@ use crate::model::net::Endpoint;
 use crate::model::time::Timestamp;
 
 /// What the firewall did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Action {
     /// Permitted, at the start of the connection.
     Allow,
@@ -54,7 +56,9 @@ pub enum Packet {
 }
 
 /// One end of a connection: an address, or the name that the firewall prints instead of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Host {
     /// Canonical address.
     Ip(IpAddr),

@@ -88,6 +88,8 @@ pub enum Status {
     Partial(Error),
     /// Could not be read at all.
     Unreadable(Error),
+    /// Read by an earlier run; none of this run's inputs holds it any more.
+    Gone,
 }
 
 /// A rejected line, for rejects.jsonl.

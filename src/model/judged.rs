@@ -261,7 +261,9 @@ impl Counts {
 }
 
 /// What a cited line proves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum CitationKind {
     /// A firewall permitted a connection.
     Permitted,

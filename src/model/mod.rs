@@ -10,4 +10,5 @@ pub mod session;
 pub mod citation;
 pub mod policy;
 pub mod input;
+pub mod reading;
 pub mod judged;

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use crate::model::time::Timestamp;
 
 /// What the log shows of HELO or EHLO.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Helo {
     /// The log cannot tell.
     Unknown,
@@ -31,7 +33,9 @@ impl Helo {
 }
 
 /// What the log shows of AUTH.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Auth {
     /// The log cannot tell.
     Unknown,
@@ -57,7 +61,9 @@ impl Auth {
 
 /// The furthest point of a session. The order is the design's precedence: if several fit, the
 /// greatest counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Outcome {
     /// The log cannot tell.
     Unknown,
@@ -89,7 +95,9 @@ impl Outcome {
 }
 
 /// A delivery of a session's message to a next hop by SMTP.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Delivery {
     /// The next hop's address; none where the log names only a host (then it counts as foreign
     /// unless the recipient is local).
@@ -133,7 +141,9 @@ pub struct Session {
 }
 
 /// A line of a session and what it proves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct ProofLine {
     /// Index of the input in the run's list.
     pub input: u32,
@@ -144,7 +154,9 @@ pub struct ProofLine {
 }
 
 /// What a session's line proves; decides which lines tickets cite first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Proves {
     /// Part of the session, proves nothing more.
     Presence,

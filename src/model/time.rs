@@ -14,7 +14,7 @@ pub const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400;
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, leap seconds folded into the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
@@ -76,6 +76,27 @@ impl fmt::Display for Timestamp {
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// Optional times as whole microseconds, for what has to come back as it was: `#[serde(with)]`.
+pub mod micros {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Timestamp;
+
+    /// Writes the microseconds, or nothing.
+    #[allow(clippy::ref_option, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.0).serialize(to)
+    }
+
+    /// Reads them back.
+    ///
+    /// # Errors
+    /// Anything but a whole number or nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(from)?.map(Timestamp))
     }
 }
 

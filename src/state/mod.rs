@@ -5,6 +5,9 @@
 //! ([`Changes`]); whatever stops the run before [`Changes::commit`] leaves the state as it was.
 //! `schema.sql` is the whole schema; each table has one file here that reads and writes it.
 
+mod carried;
+mod cursors;
+mod evidence;
 mod file;
 mod findings;
 mod life;
@@ -20,6 +23,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
 
+pub use cursors::Content;
+pub use evidence::{Delta, Kept};
 pub use file::VERSION;
 pub use retest::Findings;
 pub use runs::{Delivery, RunId, Undelivered};

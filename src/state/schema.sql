@@ -89,3 +89,95 @@ CREATE TABLE finding (
 CREATE TABLE scanner (
     address TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
+
+-- --------------------------------------------------------------------------------- cursors.rs
+
+-- A content of a log, known by hashes of its decompressed text whatever file holds it, how far it
+-- was read, and what it covers. Evidence cites lines of it by its id.
+CREATE TABLE content (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    path          BLOB    NOT NULL,           -- the last known
+    kind          TEXT    NOT NULL,           -- firewall, mail, log
+    seen          INTEGER NOT NULL,           -- day since 1970 of the last run that found it
+    read_to       INTEGER NOT NULL,           -- bytes of the text
+    lines         INTEGER NOT NULL,           -- before read_to
+    head_length   INTEGER NOT NULL,           -- first bytes that are hashed; 0: not known again
+    head          BLOB    NOT NULL,           -- their SHA-256
+    tail_length   INTEGER NOT NULL,           -- last bytes before read_to that are hashed
+    tail          BLOB    NOT NULL,
+    header_format TEXT,                       -- the header line in force at read_to
+    header        BLOB,
+    first_time    INTEGER,                    -- of its first timed line
+    device        INTEGER NOT NULL,           -- the file as it was, only hints
+    inode         INTEGER NOT NULL,
+    size          INTEGER NOT NULL,
+    modified      INTEGER NOT NULL,
+    compression   TEXT,
+    first_covered INTEGER,                    -- from when to when it speaks
+    last_covered  INTEGER,
+    formats       TEXT    NOT NULL            -- JSON: lines looked at by format
+) STRICT;
+
+-- From when to when a content holds lines of a mail server.
+CREATE TABLE content_server (
+    content INTEGER NOT NULL REFERENCES content ON DELETE CASCADE,
+    name    TEXT    NOT NULL,
+    first   INTEGER NOT NULL,
+    last    INTEGER NOT NULL,
+    PRIMARY KEY (content, name)
+) STRICT, WITHOUT ROWID;
+
+-- -------------------------------------------------------------------------------- evidence.rs
+
+-- A server's port as logs name it, and what is known of it whoever the client was.
+CREATE TABLE server (
+    id     INTEGER PRIMARY KEY,
+    logged TEXT NOT NULL UNIQUE,              -- JSON
+    facts  TEXT NOT NULL                      -- JSON, content ids in it
+) STRICT;
+
+-- What the logs say of one source on one server's port on one UTC day.
+CREATE TABLE evidence (
+    server INTEGER NOT NULL REFERENCES server,
+    source TEXT    NOT NULL,                  -- an address
+    day    INTEGER NOT NULL,                  -- since 1970; -2147483648 where lines have no time
+    piece  TEXT    NOT NULL,                  -- JSON, content ids in it
+    PRIMARY KEY (server, source, day)
+) STRICT, WITHOUT ROWID;
+
+-- Which contents hold records of which firewall.
+CREATE TABLE firewall (
+    name    TEXT    NOT NULL,
+    content INTEGER NOT NULL,
+    PRIMARY KEY (name, content)
+) STRICT, WITHOUT ROWID;
+
+-- Flow ends that are names where an address is needed.
+CREATE TABLE named_end (
+    name    TEXT    PRIMARY KEY,
+    records INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What evidence is kept for: since which run's time, or the policy's tolerance in seconds.
+CREATE TABLE kept (
+    what  TEXT    NOT NULL,                   -- port, tolerance
+    which INTEGER NOT NULL,                   -- the port, or 0
+    value INTEGER NOT NULL,
+    PRIMARY KEY (what, which)
+) STRICT, WITHOUT ROWID;
+
+-- --------------------------------------------------------------------------------- carried.rs
+
+-- What the logs left open, as JSON: sessions, pairs.
+CREATE TABLE carried (
+    what  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Sessions that a content told, so that another does not tell them again.
+CREATE TABLE told (
+    content    INTEGER NOT NULL,
+    generation INTEGER NOT NULL,              -- 0 previous, 1 current
+    sessions   BLOB    NOT NULL,              -- hashes of 8 bytes, little-endian, ascending
+    PRIMARY KEY (content, generation)
+) STRICT;

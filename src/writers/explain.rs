@@ -16,6 +16,9 @@ use crate::logs::redact::redact;
 use crate::tickets::Place;
 use crate::writers::escape::{terminal, terminal_bytes};
 
+/// Why a line of a file that was rotated away is not shown.
+const GONE: &str = "the text is no longer there: an earlier run read it, and its file is gone";
+
 /// Sources that are explained with their lines.
 const SOURCES: usize = 5;
 
@@ -54,6 +57,8 @@ struct Citation {
     file: String,
     line: u64,
     kind: String,
+    #[serde(default)]
+    gone: bool,
 }
 
 /// The entry of a ticket; none if the file has no such ticket.
@@ -74,7 +79,8 @@ impl Entry {
     /// The lines to fetch, by file.
     pub fn cited(&self) -> BTreeMap<&str, BTreeSet<u64>> {
         let mut cited: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
-        for citation in self.sources.iter().flat_map(|source| &source.citations) {
+        let citations = self.sources.iter().flat_map(|source| &source.citations);
+        for citation in citations.filter(|citation| !citation.gone) {
             cited.entry(&citation.file).or_default().insert(citation.line);
         }
         cited
@@ -133,11 +139,12 @@ fn write_source(
     writeln!(to, "): {}", told.join(", "))?;
     let mut citations = source.citations.clone();
     citations.sort();
-    for Citation { time, file, line, kind } in citations {
+    for Citation { time, file, line, kind, gone } in citations {
         let place = Place { file, line };
         let time = time.as_deref().unwrap_or("no time");
         writeln!(to, "  {} {} {}", shown(time), shown(&kind), shown(&place.to_string()))?;
-        match fetch(&place) {
+        let fetched = if gone { Err(GONE.to_owned()) } else { fetch(&place) };
+        match fetched {
             Ok(raw) => writeln!(to, "    {}", terminal_bytes(&redact(&raw)))?,
             Err(why) => writeln!(to, "    (not shown: {})", shown(&why))?,
         }

@@ -97,8 +97,11 @@ pub struct Run<'a> {
     pub standing: &'a StandingLookup<'a>,
     /// The targets' sources.
     pub sources: &'a SourcesOf<'a>,
-    /// What became of the inputs, in the order of `Citation::input`.
+    /// What became of the inputs.
     pub inputs: &'a [InputReport],
+    /// What citations may name, in the order of `Citation::input`: the inputs, or with a state
+    /// those of earlier runs too.
+    pub book: &'a [InputReport],
     /// What else run.json tells.
     pub account: &'a Account,
     /// Ticket systems whose import files are wanted.

@@ -210,6 +210,7 @@ fn status(status: &Status) -> &'static str {
         Status::Misnamed(..) => "misnamed",
         Status::Partial(_) => "partial",
         Status::Unreadable(_) => "unreadable",
+        Status::Gone => "gone",
     }
 }
 

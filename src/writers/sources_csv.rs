@@ -95,7 +95,7 @@ impl Table<'_> {
         self.counts(&source.counts)?;
         self.text(&run.csv.names(&source.helo_names))?;
         self.text(&run.csv.names(&source.sasl_usernames))?;
-        let places = source.citations.iter().filter_map(|line| Place::of(line.at, run.inputs));
+        let places = source.citations.iter().filter_map(|line| Place::of(line.at, run.book));
         self.text(&run.csv.list(places.map(|place| place.to_string())))?;
         Ok(self.csv.write_record(None::<&[u8]>)?)
     }

@@ -51,6 +51,7 @@ fn with_inputs<T>(
         standing: &Standing::without_state,
         sources: &sources,
         inputs,
+        book: inputs,
         account: &account,
         profiles: &Chosen::default(),
         csv: &CsvCells::default(),

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
+use crate::model::input::Status;
 use crate::model::judged::{CitedLine, Counts, JudgedSource, JudgedTarget, Rule};
 use crate::model::time::Timestamp;
 use crate::tickets::{Place, Plugin, Ticket};
@@ -224,11 +225,15 @@ struct CitationShape {
     time: Option<Timestamp>,
     file: String,
     line: u64,
+    /// The file that held it is no input any more; its last path may be another file's by now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gone: bool,
 }
 
 impl CitationShape {
     fn new(cited: &CitedLine, run: &Run<'_>) -> Option<Self> {
-        let Place { file, line } = Place::of(cited.at, run.inputs)?;
-        Some(Self { kind: cited.kind.word(), time: cited.time, file, line })
+        let Place { file, line } = Place::of(cited.at, run.book)?;
+        let gone = run.book.get(cited.at.input as usize).is_some_and(|i| i.status == Status::Gone);
+        Some(Self { kind: cited.kind.word(), time: cited.time, file, line, gone })
     }
 }

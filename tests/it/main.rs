@@ -15,3 +15,4 @@ mod refusals;
 mod stopped;
 mod life;
 mod nights;
+mod thirty_nights;

@@ -139,7 +139,9 @@ pub enum Fact<T> {
 }
 
 /// What became of HELO. Of several proofs the greatest counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Answer {
     /// Not sent.
     NotSent,
@@ -163,7 +165,9 @@ pub enum Weight {
 }
 
 /// Whether something worked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Success {
     /// It failed.
     Failed,
@@ -172,7 +176,9 @@ pub enum Success {
 }
 
 /// How a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum End {
     /// The line does not tell.
     Untold,

@@ -31,7 +31,7 @@ mod testing;
 
 pub use batch::FactBatch;
 pub use fact::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key};
-pub use sessions::{Assembler, Finished, Keep, Limits};
+pub use sessions::{Assembler, CarriedSessions, Finished, Generation, Keep, Limits, ToldBy};
 
 /// Every mail format, in the order of recognition: the first that recognises a line has it.
 pub static FORMATS: &[&dyn MailFormat] = &[

@@ -98,23 +98,28 @@ pub(crate) fn sessions(logs: &[&[u8]]) -> Vec<Finished> {
     let mut assembler = Assembler::new(Keep::AllLines, Limits::default());
     let mut out = Vec::new();
     for (input, log) in (0..).zip(logs) {
-        let mut batch = FactBatch::default();
-        each_line(log, |number, raw, columns| {
-            let line = envelope::open(raw);
-            let found = FORMATS.iter().position(|format| format.recognises(&line));
-            let Some(format) = found else { return };
-            let mut records = Vec::new();
-            FORMATS[format].parse(&line, columns, &mut records);
-            for record in &records {
-                let time = record.time.and_then(|time| clock().resolve(time));
-                batch.add(record, format, number - 1, time, b"");
-            }
-        });
-        assembler.take(&batch, input, 1, &mut out);
+        assembler.take(&facts(log), input, 1, &mut out);
     }
     assembler.finish(&mut out);
     out.sort_by_key(|finished| finished.session.lines.first().copied());
     out
+}
+
+/// What the lines of a log say.
+pub(crate) fn facts(log: &[u8]) -> FactBatch {
+    let mut batch = FactBatch::default();
+    each_line(log, |number, raw, columns| {
+        let line = envelope::open(raw);
+        let found = FORMATS.iter().position(|format| format.recognises(&line));
+        let Some(format) = found else { return };
+        let mut records = Vec::new();
+        FORMATS[format].parse(&line, columns, &mut records);
+        for record in &records {
+            let time = record.time.and_then(|time| clock().resolve(time));
+            batch.add(record, format, number - 1, time, b"");
+        }
+    });
+    batch
 }
 
 /// Sessions of one log as `inspect` prints them.

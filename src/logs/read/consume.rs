@@ -5,18 +5,21 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
+use crate::logs::carried::Carried;
 use crate::logs::detect::name_of;
 use crate::logs::firewall;
 use crate::logs::join::{Joiner, Told};
 use crate::logs::mail::{Assembler, FactBatch, Finished, Limits};
 use crate::logs::read::plan::{Plan, Ready, State};
 use crate::logs::read::recipe::Wanted;
+use crate::logs::read::resume::family;
 use crate::logs::read::scan::{Batch, EndTime, LineFlow};
-use crate::logs::read::{ReadOptions, Sink};
+use crate::logs::read::{ReadInput, ReadOptions, Sink};
 use crate::logs::source::Compression;
 use crate::model::citation::Citation;
 use crate::model::flow::{Flow, FlowEvent};
 use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status, Tally};
+use crate::model::reading::Reached;
 use crate::model::time::Timestamp;
 
 /// Bytes of rejected lines that a run keeps.
@@ -32,6 +35,8 @@ pub(super) struct Scanned {
     /// Why the input ends here.
     pub(super) error: Option<Error>,
     pub(super) notes: Vec<String>,
+    /// The file was another one: nothing of it was read.
+    pub(super) left: bool,
 }
 
 impl Scanned {
@@ -52,8 +57,16 @@ impl Scanned {
 pub(super) enum Step {
     /// The next stretch of an input.
     Batch(usize, Box<Scanned>),
-    /// The input's end, and what was noticed about it.
-    End(usize, Vec<String>),
+    /// The input's end.
+    End(usize, Box<Ended>),
+}
+
+/// How an input ended.
+pub(super) struct Ended {
+    /// What was noticed about it.
+    pub(super) notes: Vec<String>,
+    /// How far it was read, where a later run is to go on there.
+    pub(super) reached: Option<Reached>,
 }
 
 /// Takes in what was scanned.
@@ -70,6 +83,8 @@ pub(super) struct Consumer<'a> {
     /// For each input, the time from which on its sessions may be told again by a later one.
     again_from: Vec<Timestamp>,
     spare: Arc<Spare>,
+    /// Where what is open at the end goes, if a later run is to go on with it.
+    carried: Option<&'a mut Carried>,
 }
 
 /// Empty batches of facts whose memory is used again: fresh memory costs more than filling it.
@@ -113,26 +128,38 @@ struct Progress {
     ahead: u64,
     first: Option<EndTime>,
     last: Option<EndTime>,
+    /// Lines that an earlier run has read.
+    lines_before: u64,
+    continues: Option<u32>,
+    reached: Option<Reached>,
+    /// Whether it is read from night to night: its firewall's own name must outlive rotation.
+    of_nights: bool,
 }
 
 impl<'a> Consumer<'a> {
     pub(super) fn new(
         plans: &[Plan],
         options: &ReadOptions<'_>,
+        mut carried: Option<&'a mut Carried>,
         devices: &'a mut Devices,
         sink: &'a mut dyn Sink,
     ) -> Self {
+        // What this run reads, an input of a later run may tell again.
+        let again_from = if carried.is_some() { Vec::new() } else { again_from(plans) };
+        let Carried { sessions, pairs } =
+            carried.as_deref_mut().map(std::mem::take).unwrap_or_default();
         Self {
+            joiner: Joiner::restored(pairs, devices),
+            assembler: Assembler::restored(options.keep, Limits::default(), sessions),
+            carried,
             devices,
             sink,
             wanted: Wanted::of(&options.selection),
             kept_rejects: options.kept_rejects,
             rejected_bytes: 0,
-            joiner: Joiner::default(),
-            assembler: Assembler::new(options.keep, Limits::default()),
             finished: Vec::new(),
-            reports: plans.iter().map(Progress::of).collect(),
-            again_from: again_from(plans),
+            reports: plans.iter().map(|plan| Progress::of(plan, plans)).collect(),
+            again_from,
             spare: Arc::default(),
         }
     }
@@ -152,9 +179,9 @@ impl<'a> Consumer<'a> {
         for step in steps {
             match step {
                 Step::Batch(index, scanned) => self.take(index, *scanned),
-                Step::End(index, notes) => {
+                Step::End(index, ended) => {
                     if let Some(progress) = self.reports.get_mut(index) {
-                        progress.end(notes);
+                        progress.end(*ended);
                     }
                 }
             }
@@ -162,12 +189,16 @@ impl<'a> Consumer<'a> {
     }
 
     /// Ends the sessions that are still open, and gives the reports.
-    pub(super) fn finish(mut self) -> Vec<InputReport> {
+    pub(super) fn finish(mut self) -> Vec<ReadInput> {
+        if let Some(carried) = self.carried.take() {
+            carried.sessions = self.assembler.carried();
+            carried.pairs = self.joiner.carried(self.devices);
+        }
         self.assembler.finish(&mut self.finished);
         for finished in self.finished.drain(..) {
-            self.sink.session(finished);
+            self.sink.cut_session(finished);
         }
-        self.reports.into_iter().map(|progress| progress.report).collect()
+        self.reports.into_iter().map(Progress::finish).collect()
     }
 
     fn take(&mut self, index: usize, scanned: Scanned) {
@@ -175,7 +206,7 @@ impl<'a> Consumer<'a> {
         if progress.failed {
             return;
         }
-        let before = progress.report.tally.lines;
+        let before = progress.lines();
         progress.add(&scanned);
         if let Some(error) = scanned.error {
             progress.fail(error);
@@ -256,8 +287,12 @@ impl<'a> Consumer<'a> {
         if let Some(device) = progress.own_device {
             return device;
         }
-        let path = progress.report.path.display().to_string();
-        let name = progress.policy_device.as_deref().unwrap_or(&path);
+        let own = if progress.of_nights {
+            family(&progress.report.path)
+        } else {
+            progress.report.path.display().to_string()
+        };
+        let name = progress.policy_device.as_deref().unwrap_or(&own);
         let device = self.devices.index_of(name);
         progress.own_device = Some(device);
         device
@@ -340,22 +375,39 @@ fn is_wanted(wanted: &Wanted, flow: &Flow) -> bool {
 }
 
 impl Progress {
-    fn of(plan: &Plan) -> Self {
+    fn of(plan: &Plan, plans: &[Plan]) -> Self {
         let mut report = InputReport::new(plan.input.path.clone(), plan.input.kind);
         let mut misnamed = None;
         match &plan.state {
             State::Read(ready) => {
-                misnamed.clone_from(&ready.misnamed);
+                let is_new = ready.standing.as_ref().is_none_or(|s| s.before.offset == 0);
+                misnamed = ready.misnamed.clone().filter(|_| is_new);
                 report.compression = ready.compression.map(Compression::word);
             }
-            State::Copy { of, tally, compression } => {
+            State::Copy { of, tally, compression, .. } => {
                 report.compression = compression.map(Compression::word);
                 report.tally = *tally;
-                report.status = Status::DuplicateOf(*of);
+                let of = plans.get(*of).map_or(0, |original| original.input.number);
+                report.status = Status::DuplicateOf(of);
+            }
+            State::Same(same) => {
+                report.compression = same.compression.map(Compression::word);
             }
             State::Skip(status) => report.status = status.clone(),
         }
+        let standing = match &plan.state {
+            State::Read(ready) => ready.standing.as_ref(),
+            _ => None,
+        };
         Self {
+            lines_before: standing.map_or(0, |standing| standing.before.lines),
+            of_nights: standing.is_some(),
+            continues: plan.continues,
+            reached: match &plan.state {
+                State::Same(same) => Some(same.reached.clone()),
+                State::Copy { reached, .. } => reached.as_deref().cloned(),
+                State::Read(_) | State::Skip(_) => None,
+            },
             number: plan.input.number,
             report,
             policy_device: plan.input.settings.device.clone(),
@@ -397,6 +449,17 @@ impl Progress {
         self.ahead += batch.ahead;
     }
 
+    /// Lines before the next one.
+    fn lines(&self) -> u64 {
+        self.lines_before.saturating_add(self.report.tally.lines)
+    }
+
+    /// What became of the input.
+    fn finish(self) -> ReadInput {
+        let Self { number, continues, report, reached, .. } = self;
+        ReadInput { report, number, continues, reached }
+    }
+
     fn fail(&mut self, error: Error) {
         self.failed = true;
         self.report.status = Status::Partial(error);
@@ -404,7 +467,11 @@ impl Progress {
 
     /// Ends the report. Coverage reaches from the first to the last timed line of the input,
     /// whatever they say.
-    fn end(&mut self, notes: Vec<String>) {
+    fn end(&mut self, Ended { notes, reached }: Ended) {
+        let lines = self.lines();
+        self.reached = reached
+            .filter(|reached| reached.offset > 0 && !self.failed)
+            .map(|reached| Reached { lines, ..reached });
         for end in [self.first.take(), self.last.take()].into_iter().flatten() {
             let span = Span { first: end.time, last: end.time };
             self.report.span = join_spans(self.report.span, Some(span));
@@ -418,6 +485,7 @@ impl Progress {
             (self.misnamed.take(), events + rejected, &self.report.status)
         {
             self.report.status = misnamed;
+            self.reached = None;
         }
         if self.nul_bytes > 0 {
             self.report.notes.push(format!("{} NUL bytes skipped", self.nul_bytes));

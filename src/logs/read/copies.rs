@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use crate::logs::read::plan::{PRINT, Plan, State, Way};
 use crate::logs::source::open_text;
 use crate::model::input::Tally;
+use crate::model::reading::Reached;
 
 /// Bytes compared at a time.
 const STEP: usize = 256 << 10;
@@ -53,16 +54,21 @@ pub(super) fn mark(plans: &mut [Plan]) {
     for (copy, of, tally) in found.into_iter().flatten() {
         copies.insert(copy, (of, tally));
     }
-    let numbers: Vec<u32> = plans.iter().map(|plan| plan.input.number).collect();
     for (index, plan) in plans.iter_mut().enumerate() {
-        let Some((_, tally)) = copies.get(&index) else { continue };
-        let Some(number) = numbers.get(original(&copies, index)) else { continue };
-        let compression = match &plan.state {
-            State::Read(ready) => ready.compression,
-            _ => continue,
-        };
-        plan.state = State::Copy { of: *number, tally: *tally, compression };
+        let Some(&(_, tally)) = copies.get(&index) else { continue };
+        // What an earlier run has read is no copy of what goes on from it.
+        let State::Read(ready) = &plan.state else { continue };
+        let compression = ready.compression;
+        let reached = ready.standing.as_ref().and_then(|s| reached_by(&s.reached, tally));
+        plan.state = State::Copy { of: original(&copies, index), tally, compression, reached };
     }
+}
+
+/// How far a copy is read by reading its original: to its last whole line.
+fn reached_by(known: &Reached, tally: Tally) -> Option<Box<Reached>> {
+    let unfinished = u64::from(known.offset < tally.bytes);
+    let lines = tally.lines.saturating_sub(unfinished);
+    (known.offset > 0).then(|| Box::new(Reached { lines, ..known.clone() }))
 }
 
 /// Follows copies of copies.
@@ -83,6 +89,8 @@ fn group(plans: &[Plan]) -> (Vec<Copy>, Vec<Vec<usize>>) {
             State::Read(ready) if !matches!(ready.way, Way::Begun(_)) => {
                 Some((&*ready.print, index))
             }
+            // What begins like it may be an older copy of it.
+            State::Same(same) => Some((&*same.print, index)),
             _ => None,
         })
         .filter(|(print, _)| !print.is_empty())

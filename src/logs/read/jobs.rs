@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::ops::Range as Part;
-use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,9 +15,10 @@ use crate::logs::read::block::{self, Range};
 use crate::logs::read::consume::{Scanned, Spare};
 use crate::logs::read::recipe::Recipe;
 use crate::logs::read::scan::{Ending, Stretch, scan};
-use crate::logs::read::stream::{Chunk, Stream};
+use crate::logs::read::stream::{Chunk, Opening, Stream};
 use crate::logs::read::verdicts::Verdicts;
-use crate::logs::source::{self, open_text};
+use crate::logs::source::{self, Opened};
+use crate::model::reading::HeaderLine;
 
 /// What every job needs.
 pub(super) struct Context<'a> {
@@ -37,8 +37,9 @@ pub(super) struct Job {
 
 pub(super) enum Work {
     SmallFile {
-        size: u64,
+        range: Range,
         inode: (u64, u64),
+        other: Other,
     },
     Block {
         file: Arc<File>,
@@ -50,6 +51,8 @@ pub(super) enum Work {
     },
     Fill {
         stream: Option<Box<Stream>>,
+        opening: Opening,
+        header: Option<HeaderLine>,
         told: u64,
         size: u64,
         chunk: usize,
@@ -59,6 +62,15 @@ pub(super) enum Work {
         piece: Part<usize>,
         part: usize,
     },
+}
+
+/// What becomes of a file that took the place of the planned one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Other {
+    /// It is read.
+    Read,
+    /// Both are left for a later run, which will know them by their content.
+    Left,
 }
 
 pub(super) struct JobResult {
@@ -85,11 +97,16 @@ impl Job {
     fn work(self, context: &Context<'_>) -> Gave {
         let Self { path, recipe, work, .. } = self;
         match work {
-            Work::SmallFile { size, inode } => match source::open(&path) {
+            Work::SmallFile { range, inode, other } => match source::open(&path) {
+                Ok(opened) if other == Other::Left && opened.inode != inode => {
+                    let notes = vec![LEFT.to_owned()];
+                    Gave::Scanned(Box::new(Scanned { left: true, notes, ..Scanned::default() }))
+                }
                 Ok(opened) => {
-                    let range = Range { start: 0, end: size, size };
                     let mut scanned = scan_block(&path, &opened.file, range, &recipe, context);
-                    scanned.notes.extend(change_since(&opened.file, opened.size, size, inode));
+                    if other == Other::Read {
+                        scanned.notes.extend(change_since(&opened, range.size, inode));
+                    }
                     Gave::Scanned(Box::new(scanned))
                 }
                 Err(error) => failed(error),
@@ -101,12 +118,10 @@ impl Job {
                 (context.progress)(bytes);
                 Gave::Scanned(Box::new(Scanned { nul_bytes: bytes, bytes, ..Scanned::default() }))
             }
-            Work::Fill { stream, told, size, chunk } => {
+            Work::Fill { stream, opening, header, told, size, chunk } => {
                 let stream = match stream {
                     Some(stream) => Ok(stream),
-                    None => {
-                        open_text(&path).map(|text| Box::new(Stream::new(text, Vec::new(), None)))
-                    }
+                    None => Stream::open(&path, &opening, header.as_ref()).map(Box::new),
                 };
                 match stream {
                     Ok(mut stream) => {
@@ -169,6 +184,7 @@ fn scan_block(
                 nul_bytes: loaded.nul_bytes,
                 error: shrank,
                 notes: Vec::new(),
+                left: false,
             }
         }
     };
@@ -203,13 +219,18 @@ fn scan_piece(
         nul_bytes: if last { chunk.nul_bytes } else { 0 },
         error: error.map(|error| Error::input(path, Place::Byte(end), error.as_str())),
         notes: Vec::new(),
+        left: false,
     }
 }
 
+/// The remark on a file that was replaced while the run was on.
+pub(super) const LEFT: &str =
+    "was replaced by another file while the run was on; both are left for the next run";
+
 /// What happened to a file between the look at it and its reading.
-pub(super) fn change_since(file: &File, now: u64, size: u64, inode: (u64, u64)) -> Option<String> {
-    let same = file.metadata().is_ok_and(|m| (m.dev(), m.ino()) == inode);
-    if !same {
+pub(super) fn change_since(opened: &Opened, size: u64, inode: (u64, u64)) -> Option<String> {
+    let now = opened.size;
+    if opened.inode != inode {
         return Some(
             "was replaced by another file while the run was on; that one was read".to_owned(),
         );

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,10 +25,14 @@ use crate::logs::read::lines::{clean, open_unwrapped, time_of_line};
 use crate::logs::read::recipe::{
     Recipe, Routing, Scope, Searches, Wanted, Wrapped, longest_line_of, zone_of,
 };
-use crate::logs::read::stream::Stream;
+use crate::logs::read::resume::{Found, Known, reached_in, whole_lines_end};
+use crate::logs::read::stream::{Opening, Stream};
 use crate::logs::read::{LogInput, ReadOptions};
-use crate::logs::source::{self, Compression, MAGIC_BYTES, STDIN, Spread, Utf16, open_text};
+use crate::logs::source::{
+    self, Compression, MAGIC_BYTES, Opened, STDIN, Spread, Utf16, open_text_to, read_fully,
+};
 use crate::model::input::{Status, Tally};
+use crate::model::reading::{Reached, Stamp};
 use crate::model::time::Timestamp;
 
 /// Bytes at the start of the text that are surveyed line by line.
@@ -51,10 +55,10 @@ pub(super) const PRINT: usize = 256;
 
 /// How an input is read.
 pub(super) enum Way {
-    /// In blocks, by any worker. `sparse`: it has holes on the disk.
-    Blocks { size: u64, inode: (u64, u64), sparse: bool },
+    /// In blocks, by any worker, from a line's start to `size`. `sparse`: it has holes on the disk.
+    Blocks { from: u64, size: u64, inode: (u64, u64), sparse: bool },
     /// From front to back.
-    Stream { size: u64 },
+    Stream { size: u64, opening: Opening },
     /// From front to back, already begun.
     Begun(Box<Stream>),
 }
@@ -71,6 +75,19 @@ pub(super) struct Ready {
     /// What its status is if no line gives anything: the head has none of the format that the user
     /// named.
     pub(super) misnamed: Option<Status>,
+    /// Where it stands among what earlier runs read; none where nobody asks for that.
+    pub(super) standing: Option<Box<Standing>>,
+}
+
+/// Where an input stands among what earlier runs read.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    /// What is known of its text.
+    pub(super) found: Found,
+    /// How far an earlier run read it; nothing of it where it is new.
+    pub(super) before: Reached,
+    /// How far this run will have read it, as far as that is known already.
+    pub(super) reached: Reached,
 }
 
 impl Ready {
@@ -83,6 +100,8 @@ impl Ready {
 /// An input and what is to be done with it.
 pub(super) struct Plan {
     pub(super) input: LogInput,
+    /// The number of the content that it goes on with, which is its own then.
+    pub(super) continues: Option<u32>,
     pub(super) state: State,
 }
 
@@ -91,24 +110,49 @@ pub(super) enum State {
     /// Read it.
     Read(Box<Ready>),
     /// Nothing more: it is a copy of another, already counted.
-    Copy { of: u32, tally: Tally, compression: Option<Compression> },
+    Copy {
+        /// The place of the other's plan.
+        of: usize,
+        tally: Tally,
+        compression: Option<Compression>,
+        /// How far it is read by that.
+        reached: Option<Box<Reached>>,
+    },
+    /// Nothing: an earlier run has read all of it.
+    Same(Box<Same>),
     /// Nothing.
     Skip(Status),
 }
 
+/// An input that holds nothing new.
+pub(super) struct Same {
+    /// The place of the cursor that stands at its end.
+    pub(super) cursor: usize,
+    pub(super) compression: Option<Compression>,
+    /// How far it was read, the file as it is now.
+    pub(super) reached: Reached,
+    /// The first bytes of the text, where they were looked at.
+    pub(super) print: Box<[u8]>,
+}
+
 /// Looks at all inputs.
-pub(super) fn plan(inputs: Vec<LogInput>, options: &ReadOptions<'_>) -> Vec<Plan> {
+pub(super) fn plan(
+    inputs: Vec<LogInput>,
+    options: &ReadOptions<'_>,
+    known: Option<&Known<'_>>,
+) -> Vec<Plan> {
     let searches = Mutex::new(Searches::default());
     let wanted = Wanted::of(&options.selection);
     inputs
         .into_par_iter()
         .map(|input| {
             // Nothing of a head is kept but what the plan needs: there may be many inputs.
-            let state = match look(&input) {
+            let state = match look(&input, known) {
                 Err(error) => State::Skip(Status::Unreadable(error)),
-                Ok(look) => finish(&input, look, options, &searches, &wanted),
+                Ok(Seen::Same(same)) => State::Same(same),
+                Ok(Seen::Look(look)) => finish(&input, *look, options, &searches, &wanted),
             };
-            Plan { input, state }
+            Plan { input, continues: None, state }
         })
         .collect()
 }
@@ -117,6 +161,12 @@ pub(super) fn plan(inputs: Vec<LogInput>, options: &ReadOptions<'_>) -> Vec<Plan
 const CLOCK_SLACK: i64 = 48 * 3600;
 
 /// What one look at an input shows.
+enum Seen {
+    Look(Box<Look>),
+    Same(Box<Same>),
+}
+
+/// An input that is to be read.
 struct Look {
     way: Way,
     compression: Option<Compression>,
@@ -126,41 +176,168 @@ struct Look {
     notes: Vec<String>,
     /// What reading the head ended with, where it ended too early.
     fault: Option<String>,
+    standing: Option<Box<Standing>>,
 }
 
-fn look(input: &LogInput) -> Result<Look> {
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn look(input: &LogInput, known: Option<&Known<'_>>) -> Result<Seen> {
     let survey = Survey::new(input.settings.raw_field.as_deref());
     if input.path == Path::new(STDIN) {
-        return look_at_stream(input, survey, Begin::AndKeep, 0);
+        let look = look_at_stream(input, survey, Begin::AndKeep, (0, u64::MAX))?;
+        return Ok(Seen::Look(Box::new(look)));
     }
+    let fault =
+        |error: std::io::Error| Error::input(&input.path, Place::Byte(0), error.to_string());
     let opened = source::open(&input.path)?;
     let mut head = vec![0; HEAD.min(opened.size as usize)];
-    let read = read_fully(&opened.file, &mut head, 0)
-        .map_err(|error| Error::input(&input.path, Place::Byte(0), error.to_string()))?;
+    let read = read_fully(&opened.file, &mut head, 0).map_err(fault)?;
     head.truncate(read);
     let magic = head.get(..MAGIC_BYTES).unwrap_or(&head);
-    let is_plain = Compression::of(magic).is_none() && Utf16::of(magic).is_none();
+    let compression = Compression::of(magic);
+    let is_plain = compression.is_none() && Utf16::of(magic).is_none();
     if !is_plain || Spread::of(magic).is_some() {
-        return look_at_stream(input, survey, Begin::Only, opened.size);
+        return look_through(input, survey, &opened, magic, known);
     }
+    let mark = if head.starts_with(MARK) { MARK.len() as u64 } else { 0 };
+    let standing = match known {
+        Some(known) => match stand_plain(known, &opened, mark).map_err(fault)? {
+            Stands::Same(cursor, reached) => {
+                let print = head.get(mark as usize..).unwrap_or_default();
+                let print = print.get(..PRINT).unwrap_or(print).into();
+                return Ok(Seen::Same(Box::new(Same { cursor, compression, reached, print })));
+            }
+            Stands::At(standing) => Some(standing),
+        },
+        None => None,
+    };
     let metadata = opened.file.metadata().ok();
     let sparse = metadata.as_ref().is_some_and(|m| m.blocks().saturating_mul(512) < m.size());
-    let inode = metadata.map_or((0, 0), |m| (m.dev(), m.ino()));
     let mut look = Look {
-        way: Way::Blocks { size: opened.size, inode, sparse },
+        way: Way::Blocks { from: 0, size: opened.size, inode: opened.inode, sparse },
         compression: None,
         modified: opened.modified,
         survey,
-        head: head.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| head.clone(), <[u8]>::to_vec),
+        head: head.get(mark as usize..).unwrap_or_default().to_vec(),
         notes: Vec::new(),
         fault: None,
+        standing,
     };
     survey_head(&mut look, opened.size > HEAD as u64);
     survey_samples(&mut look.survey, &opened.file, opened.size);
-    if look.survey.has_header() {
-        look.way = Way::Stream { size: opened.size };
+    if let Some(standing) = &mut look.standing {
+        let named = input.settings.format.as_deref().map(FormatSet::named);
+        let formats = named.unwrap_or_else(|| look.survey.holding().formats);
+        go_on(standing, &mut look.way, formats, &opened, mark).map_err(fault)?;
+        if matches!(look.way, Way::Blocks { from, size, .. } if from >= size) {
+            // Half a line tells nothing yet, not even a format.
+            look.head.clear();
+            look.survey = Survey::new(input.settings.raw_field.as_deref());
+        }
     }
-    Ok(look)
+    if look.survey.has_header() {
+        let Way::Blocks { from, size, .. } = look.way else {
+            return Ok(Seen::Look(Box::new(look)));
+        };
+        let opening = match &look.standing {
+            Some(standing) => Opening::Part { from, to: size, offset: standing.before.offset },
+            None => Opening::Whole,
+        };
+        look.way = Way::Stream { size, opening };
+    }
+    Ok(Seen::Look(Box::new(look)))
+}
+
+/// What an earlier run left of a file.
+enum Stands {
+    Same(usize, Reached),
+    At(Box<Standing>),
+}
+
+impl Stands {
+    fn of(found: Found, known: &Known<'_>, stamp: Stamp) -> Self {
+        let reached = |place| known.cursor(place).map(|c| c.reached.clone()).unwrap_or_default();
+        match found {
+            Found::Same(place) => Self::Same(place, Reached { stamp, ..reached(place) }),
+            Found::GoesOn(place) => Self::at(found, reached(place), stamp),
+            Found::Like(_) | Found::New => Self::at(found, Reached::default(), stamp),
+        }
+    }
+
+    fn at(found: Found, before: Reached, stamp: Stamp) -> Self {
+        let reached = Reached { stamp, first_time: before.first_time, ..Reached::default() };
+        Self::At(Box::new(Standing { found, before, reached }))
+    }
+}
+
+fn stand_plain(known: &Known<'_>, opened: &Opened, mark: u64) -> std::io::Result<Stands> {
+    let found = known.of_plain(&opened.file, mark, opened.size)?;
+    Ok(Stands::of(found, known, opened.stamp(None)))
+}
+
+/// From where to where a plain file is read: its last line only if it is whole. A document of one
+/// line is written at once and needs no line end.
+fn go_on(
+    standing: &mut Standing,
+    way: &mut Way,
+    formats: FormatSet,
+    opened: &Opened,
+    mark: u64,
+) -> std::io::Result<()> {
+    let Way::Blocks { from, size, .. } = way else { return Ok(()) };
+    if standing.before.offset > 0 {
+        *from = standing.before.offset.saturating_add(mark);
+    }
+    let is_document = longest_line_of(formats) > LONGEST_LINE;
+    if !is_document {
+        let begin = (*from).max(mark);
+        *size = whole_lines_end(&opened.file, (begin, opened.size), None)?.max(*from);
+    }
+    let stamp = standing.reached.stamp.clone();
+    let first_time = standing.before.first_time;
+    standing.reached = Reached { first_time, ..reached_in(&opened.file, mark, *size, stamp)? };
+    standing.reached.header.clone_from(&standing.before.header);
+    Ok(())
+}
+
+/// Looks at a file that has to be read through, compressed or in UTF-16.
+fn look_through(
+    input: &LogInput,
+    survey: Survey,
+    opened: &Opened,
+    magic: &[u8],
+    known: Option<&Known<'_>>,
+) -> Result<Seen> {
+    let compression = Compression::of(magic);
+    let Some(known) = known else {
+        let look = look_at_stream(input, survey, Begin::Only, (opened.size, u64::MAX))?;
+        return Ok(Seen::Look(Box::new(look)));
+    };
+    let stamp = opened.stamp(compression);
+    let same = |cursor, reached| {
+        Seen::Same(Box::new(Same { cursor, compression, reached, print: Box::default() }))
+    };
+    if let Some(place) = known.unchanged(&stamp) {
+        let reached = known.cursor(place).map(|cursor| cursor.reached.clone());
+        return Ok(same(place, reached.unwrap_or_default()));
+    }
+    let to = if compression.is_none() {
+        whole_lines_end(&opened.file, (0, opened.size), Utf16::of(magic))
+            .map_err(|error| Error::input(&input.path, Place::Byte(0), error.to_string()))?
+    } else {
+        opened.size
+    };
+    let found = known.of_text(&mut open_text_to(&input.path, to)?);
+    let standing = match Stands::of(found, known, stamp) {
+        Stands::Same(place, reached) => return Ok(same(place, reached)),
+        Stands::At(standing) => standing,
+    };
+    let mut look = look_at_stream(input, survey, Begin::Only, (opened.size, to))?;
+    let opening = Opening::Behind { to, offset: standing.before.offset };
+    look.way = Way::Stream { size: opened.size, opening };
+    look.standing = Some(standing);
+    Ok(Seen::Look(Box::new(look)))
 }
 
 /// What becomes of a stream whose head was read.
@@ -172,8 +349,14 @@ enum Begin {
     AndKeep,
 }
 
-fn look_at_stream(input: &LogInput, survey: Survey, begin: Begin, size: u64) -> Result<Look> {
-    let mut text = open_text(&input.path)?;
+/// Looks at a text through its head; `size` is the file's, `to` where it is to end.
+fn look_at_stream(
+    input: &LogInput,
+    survey: Survey,
+    begin: Begin,
+    (size, to): (u64, u64),
+) -> Result<Look> {
+    let mut text = open_text_to(&input.path, to)?;
     let mut head = Vec::with_capacity(HEAD);
     // An error after the first bytes comes again when the stream is read.
     let read = (&mut text).take(HEAD as u64).read_to_end(&mut head);
@@ -185,15 +368,16 @@ fn look_at_stream(input: &LogInput, survey: Survey, begin: Begin, size: u64) -> 
     let mut look = Look {
         compression: text.compression,
         modified: text.modified.unwrap_or(Timestamp(0)),
-        way: Way::Stream { size },
+        way: Way::Stream { size, opening: Opening::Whole },
         survey,
         head,
         notes,
         fault: read.err().map(|error| error.to_string()),
+        standing: None,
     };
     survey_head(&mut look, more);
     if begin == Begin::AndKeep {
-        look.way = Way::Begun(Box::new(Stream::new(text, look.head.clone(), None)));
+        look.way = Way::Begun(Box::new(Stream::new(text, look.head.clone())));
     }
     Ok(look)
 }
@@ -228,19 +412,6 @@ fn survey_samples(survey: &mut Survey, file: &File, size: u64) {
             survey.add(clean(from.get(..end).unwrap_or_default()));
         }
     }
-}
-
-fn read_fully(file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<usize> {
-    let mut done = 0;
-    while let Some(free) = bytes.get_mut(done..).filter(|free| !free.is_empty()) {
-        match file.read_at(free, at.saturating_add(done as u64)) {
-            Ok(0) => break,
-            Ok(read) => done = done.saturating_add(read),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }
 
 /// From a look to a recipe.
@@ -299,8 +470,14 @@ fn finish(
         // Then it is the reference that is wrong, a file's time that a copy set back.
         recipe.latest = Timestamp(i64::MAX);
     }
+    if let Some(standing) = &mut look.standing {
+        let known = standing.before.first_time;
+        standing.reached.first_time = known.or(first_time);
+    }
+    let known = look.standing.as_ref().and_then(|standing| standing.before.first_time);
     State::Read(Box::new(Ready {
-        first_time,
+        first_time: known.or(first_time),
+        standing: look.standing.take(),
         print: look.head.get(..PRINT).unwrap_or(&look.head).into(),
         way: look.way,
         compression: look.compression,

@@ -12,17 +12,19 @@ use std::sync::Arc;
 use memchr::{memchr, memrchr};
 use rayon::prelude::*;
 
+use crate::logs::carried::Carried;
 use crate::logs::read::block::Range;
-use crate::logs::read::consume::{Consumer, Scanned, Step};
-use crate::logs::read::jobs::{Context, Gave, Job, JobResult, Work, change_since};
+use crate::logs::read::consume::{Consumer, Ended, Scanned, Step};
+use crate::logs::read::jobs::{Context, Gave, Job, JobResult, LEFT, Other, Work, change_since};
 use crate::logs::read::plan::{Plan, Ready, State, Way};
 use crate::logs::read::recipe::Recipe;
 use crate::logs::read::scan::Ending;
-use crate::logs::read::stream::{Chunk, Stream};
+use crate::logs::read::stream::{Chunk, Opening, Stream};
 use crate::logs::read::verdicts::Verdicts;
-use crate::logs::read::{ReadOptions, Sink};
+use crate::logs::read::{ReadInput, ReadOptions, Sink};
 use crate::logs::source;
-use crate::model::input::{Devices, InputReport};
+use crate::model::input::Devices;
+use crate::model::reading::{HeaderLine, Reached};
 
 /// Blocks of work in a round, for each thread: enough that waiting for the last task of a round is
 /// a small part of it.
@@ -44,11 +46,12 @@ const MOST_WAITING: usize = 48 << 20;
 pub(super) fn read(
     plans: Vec<Plan>,
     options: &ReadOptions<'_>,
+    carried: Option<&mut Carried>,
     devices: &mut Devices,
     sink: &mut dyn Sink,
     progress: &(dyn Fn(u64) + Sync),
-) -> Vec<InputReport> {
-    let mut consumer = Consumer::new(&plans, options, devices, sink);
+) -> Vec<ReadInput> {
+    let mut consumer = Consumer::new(&plans, options, carried, devices, sink);
     let mut rounds = Rounds::new(plans, options);
     let spare = Arc::clone(consumer.spare());
     let context = Context { verdicts: Verdicts::new(options.verdicts), spare, progress };
@@ -79,12 +82,15 @@ struct Running {
     /// Whether all of it has been scanned.
     scanned: bool,
     notes: Vec<String>,
+    /// How far it will have been read, where a later run is to go on there.
+    reached: Option<Reached>,
 }
 
 /// What is left to read of an input.
 enum Rest {
     /// A file not yet opened.
     Unopened {
+        from: u64,
         size: u64,
         inode: (u64, u64),
         sparse: bool,
@@ -99,6 +105,8 @@ enum Rest {
     Stream {
         stream: Option<Box<Stream>>,
         ready: Option<Chunk>,
+        opening: Opening,
+        header: Option<HeaderLine>,
         size: u64,
         told: u64,
         begun: bool,
@@ -163,14 +171,22 @@ impl Rounds {
 
     fn begin_next(&mut self) -> bool {
         let Some((index, path, ready)) = self.to_begin.pop() else { return false };
+        let header = ready.standing.as_ref().and_then(|standing| standing.before.header.clone());
+        let stream = |stream, opening, size| Rest::Stream {
+            begun: Option::is_some(&stream),
+            stream,
+            ready: None,
+            opening,
+            header,
+            size,
+            told: 0,
+        };
         let rest = match ready.way {
-            Way::Blocks { size, inode, sparse } => Rest::Unopened { size, inode, sparse },
-            Way::Stream { size } => {
-                Rest::Stream { stream: None, ready: None, size, told: 0, begun: false }
+            Way::Blocks { from, size, inode, sparse } => {
+                Rest::Unopened { from, size, inode, sparse }
             }
-            Way::Begun(stream) => {
-                Rest::Stream { stream: Some(stream), ready: None, size: 0, told: 0, begun: true }
-            }
+            Way::Stream { size, opening } => stream(None, opening, size),
+            Way::Begun(begun) => stream(Some(begun), Opening::Whole, 0),
         };
         self.running.push_back(Running {
             index,
@@ -181,6 +197,7 @@ impl Rounds {
             waiting_bytes: 0,
             scanned: false,
             notes: ready.notes,
+            reached: ready.standing.map(|standing| standing.reached),
         });
         true
     }
@@ -208,7 +225,9 @@ impl Rounds {
             if !front.scanned {
                 break;
             }
-            steps.push(Step::End(front.index, std::mem::take(&mut front.notes)));
+            let notes = std::mem::take(&mut front.notes);
+            let ended = Ended { notes, reached: front.reached.take() };
+            steps.push(Step::End(front.index, Box::new(ended)));
             self.running.pop_front();
         }
         steps
@@ -251,19 +270,28 @@ impl Running {
 
     /// A file of one block is opened by the worker that reads it; a larger one here, once.
     fn add_first_blocks(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
-        let Rest::Unopened { size, inode, sparse } = self.rest else { return };
+        let Rest::Unopened { from, size, inode, sparse } = self.rest else { return };
+        let other = if self.reached.is_some() { Other::Left } else { Other::Read };
         budget.files = budget.files.saturating_sub(1);
-        if size <= budget.block as u64 {
+        if size.saturating_sub(from) <= budget.block as u64 {
             self.rest = Rest::Nothing;
-            budget.spend(size as usize);
-            jobs.push(self.job(Work::SmallFile { size, inode }));
+            budget.spend((size.saturating_sub(from)) as usize);
+            let range = Range { start: from, end: size, size };
+            jobs.push(self.job(Work::SmallFile { range, inode, other }));
             return;
         }
         match source::open(&self.path) {
+            Ok(opened) if other == Other::Left && opened.inode != inode => {
+                self.rest = Rest::Nothing;
+                self.reached = None;
+                self.notes.push(LEFT.to_owned());
+            }
             Ok(opened) => {
-                self.note_change(&opened, size, inode);
+                if other == Other::Read {
+                    self.notes.extend(change_since(&opened, size, inode));
+                }
                 let file = Arc::new(opened.file);
-                self.rest = Rest::Blocks { file, size, next: 0, sparse };
+                self.rest = Rest::Blocks { file, size, next: from, sparse };
                 self.add_blocks(budget, jobs);
             }
             Err(error) => {
@@ -271,10 +299,6 @@ impl Running {
                 self.batches.push_back(Box::new(Scanned::failed(error)));
             }
         }
-    }
-
-    fn note_change(&mut self, opened: &source::Opened, size: u64, inode: (u64, u64)) {
-        self.notes.extend(change_since(&opened.file, opened.size, size, inode));
     }
 
     fn add_blocks(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
@@ -316,16 +340,25 @@ impl Running {
     fn add_stream_jobs(&mut self, budget: &mut Budget, jobs: &mut Vec<Job>) {
         let (index, path, recipe) = (self.index, Arc::clone(&self.path), Arc::clone(&self.recipe));
         let job = |work| Job { index, path: Arc::clone(&path), recipe: Arc::clone(&recipe), work };
-        let Rest::Stream { stream, ready, size, told, begun } = &mut self.rest else { return };
+        let Rest::Stream { stream, ready, opening, header, size, told, begun } = &mut self.rest
+        else {
+            return;
+        };
         budget.streams = budget.streams.saturating_sub(1);
         let chunk = ready.take();
         let ended = chunk.as_ref().is_some_and(|chunk| chunk.ending != Ending::Continues);
         if !ended && (stream.is_some() || !*begun) {
             let size_to_fill = budget.block * CHUNK_BLOCKS;
             budget.spend(size_to_fill);
-            let (open, told, size) = (stream.take(), *told, *size);
             *begun = true;
-            jobs.push(job(Work::Fill { stream: open, told, size, chunk: size_to_fill }));
+            jobs.push(job(Work::Fill {
+                stream: stream.take(),
+                opening: opening.clone(),
+                header: header.take(),
+                told: *told,
+                size: *size,
+                chunk: size_to_fill,
+            }));
         }
         let Some(chunk) = chunk else { return };
         let chunk = Arc::new(chunk);
@@ -353,6 +386,9 @@ impl Running {
                 if scanned.error.is_some() {
                     self.rest = Rest::Nothing;
                 }
+                if scanned.left {
+                    self.reached = None;
+                }
                 self.waiting_bytes += scanned.estimated_bytes();
                 self.batches.push_back(scanned);
             }
@@ -360,6 +396,7 @@ impl Running {
                 let notes = stream.notes().to_vec();
                 if chunk.ending != Ending::Continues {
                     self.notes.extend(notes);
+                    self.reached = self.reached.take().map(|known| stream.reached(known));
                 }
                 if let Rest::Stream { stream: slot, ready, told, .. } = &mut self.rest {
                     *slot = Some(stream);

@@ -3,19 +3,24 @@
 //! lines, each with the header in force at its start.
 //!
 //! One task at a time reads on while others scan the chunk before. A line that is too long is cut
-//! here, so memory holds a chunk whatever the text holds.
+//! here, so memory holds a chunk whatever the text holds. A text that an earlier run has read is
+//! gone through up to where that run ended; only a plain file can be opened there.
 
 use std::io::{self, Read};
 
+use std::path::Path;
+
 use memchr::{memchr, memmem, memrchr};
 
-use crate::logs::detect::Header;
+use crate::error::{Error, Place, Result};
+use crate::logs::detect::{FormatSet, Header, name_of};
 use crate::logs::line::Columns;
 use crate::logs::read::lines::{HOLE, after_hole, kept_of_long};
 use crate::logs::read::plan::header_by;
 use crate::logs::read::recipe::Recipe;
 use crate::logs::read::scan::Ending;
-use crate::logs::source::Text;
+use crate::logs::source::{Text, open_plain, open_text, open_text_to};
+use crate::model::reading::{HeaderLine, Reached};
 
 /// Bytes at a time when the end of a long line is looked for.
 const STEP: usize = 64 << 10;
@@ -28,6 +33,20 @@ pub(super) struct Stream {
     /// Where `carry` begins in the text.
     offset: u64,
     header: Option<Header>,
+    /// The line that the header was read from.
+    header_line: Option<HeaderLine>,
+}
+
+/// How a text is opened.
+#[derive(Debug, Clone)]
+pub(super) enum Opening {
+    /// From its start to its end.
+    Whole,
+    /// A part of a plain file: from which byte to which, and how much of the text lies before it.
+    Part { from: u64, to: u64, offset: u64 },
+    /// From its start up to a byte of the file, but for so much of the text; both ends of the text
+    /// are kept.
+    Behind { to: u64, offset: u64 },
 }
 
 /// A chunk of whole lines.
@@ -46,8 +65,73 @@ pub(super) struct Chunk {
 
 impl Stream {
     /// A text at its start, or behind what was already read of it.
-    pub(super) fn new(text: Text, carry: Vec<u8>, header: Option<Header>) -> Self {
-        Self { text, carry, offset: 0, header }
+    pub(super) fn new(text: Text, carry: Vec<u8>) -> Self {
+        Self { text, carry, offset: 0, header: None, header_line: None }
+    }
+
+    /// Opens a text; `header` is the header line in force where it begins.
+    pub(super) fn open(
+        path: &Path,
+        opening: &Opening,
+        header: Option<&HeaderLine>,
+    ) -> Result<Self> {
+        let (text, skipped, offset) = match *opening {
+            Opening::Whole => return Ok(Self::new(open_text(path)?, Vec::new())),
+            // With the byte before, which tells whether a line begins here.
+            Opening::Part { from, to, offset } => {
+                let before = u64::from(offset > 0);
+                (open_plain(path, from.saturating_sub(before), to)?, before, offset)
+            }
+            Opening::Behind { to, offset } => (open_text_to(path, to)?.tracked(), offset, offset),
+        };
+        let mut stream = Self { offset, ..Self::new(text, Vec::new()) };
+        stream.skip(skipped).map_err(|error| {
+            Error::input(path, Place::Byte(offset), format!("{error}; an earlier run read to here"))
+        })?;
+        stream.header = header.and_then(|known| {
+            let id = FormatSet::named(&known.format).iter().next()?;
+            Some((id, header_by(id, &known.line)?))
+        });
+        stream.header_line = header.cloned();
+        Ok(stream)
+    }
+
+    /// Passes over so many bytes, and over the rest of a line that they end in.
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        let mut buffer = vec![0; STEP];
+        let (mut left, mut last) = (count, b'\n');
+        while left > 0 || last != b'\n' {
+            let wanted = if left > 0 { left.min(STEP as u64) as usize } else { STEP };
+            let read = self.text.read(buffer.get_mut(..wanted).unwrap_or_default())?;
+            let part = buffer.get(..read).unwrap_or_default();
+            if part.is_empty() {
+                return if left > 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) };
+            }
+            if left == 0 {
+                let end = memchr(b'\n', part).map_or(read, |at| at.saturating_add(1));
+                self.carry = part.get(end..).unwrap_or_default().to_vec();
+                self.offset = self.offset.saturating_add(end as u64);
+                last = part.get(end.saturating_sub(1)).copied().unwrap_or(b'\n');
+            } else {
+                left = left.saturating_sub(read as u64);
+                last = part.last().copied().unwrap_or(b'\n');
+            }
+        }
+        Ok(())
+    }
+
+    /// What a later run needs to go on where this text ends; `known` is what the plan knows of it.
+    pub(super) fn reached(&self, known: Reached) -> Reached {
+        let known = Reached { header: self.header_line.clone(), ..known };
+        match self.text.track() {
+            Some(track) => Reached {
+                offset: track.total(),
+                head: track.head_print(),
+                tail: track.tail_print(),
+                ..known
+            },
+            None => known,
+        }
     }
 
     /// What was noticed besides the text.
@@ -172,6 +256,8 @@ impl Stream {
                 if let Some(found) = header_by(id, line) {
                     chunk.parts.push((from..at, columns(&self.header)));
                     self.header = Some((id, found));
+                    self.header_line =
+                        Some(HeaderLine { format: name_of(id).into(), line: line.into() });
                     from = at;
                 }
             }

@@ -59,6 +59,11 @@ impl Utf16 {
         Some(Self { order, known_by: KnownBy::NulPattern })
     }
 
+    /// A line feed.
+    pub fn line_feed(self) -> [u8; 2] {
+        if self.order == Order::Little { [b'\n', 0] } else { [0, b'\n'] }
+    }
+
     /// The remark in the account, where it was guessed.
     pub fn note(self) -> Option<String> {
         let order = if self.order == Order::Little { "LE" } else { "BE" };

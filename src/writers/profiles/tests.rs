@@ -39,6 +39,7 @@ fn publish(
         standing,
         sources: &|target| Box::new(target.top_sources.iter().cloned()),
         inputs: &inputs,
+        book: &inputs,
         account: &Account::default(),
         profiles: chosen,
         csv: &CsvCells::default(),

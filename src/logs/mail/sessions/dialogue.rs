@@ -2,13 +2,15 @@
 //! for each reply the command it belongs to. Clients may send several commands at once
 //! (RFC 2920), so commands wait in a queue; a queue of more than sixteen forgets the newest.
 
+use serde::{Deserialize, Serialize};
+
 use crate::logs::mail::fact::Verb;
 
 /// Commands that a session may have unanswered.
 const MOST_PENDING: u32 = 16;
 
 /// The unanswered commands of a session.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dialogue {
     /// One command in four bits, the oldest lowest.
     pending: u64,
@@ -18,7 +20,7 @@ pub(super) struct Dialogue {
 }
 
 /// What the client sends instead of commands after a 3xx reply.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Asked {
     /// Nothing: commands follow.
     #[default]

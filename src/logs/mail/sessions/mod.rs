@@ -5,6 +5,7 @@
 //! Sequential, after the parallel part; costs one or two table look-ups a fact. What is open is
 //! bounded: above the limit the oldest is given out as it stands.
 
+mod carried;
 mod dialogue;
 mod messages;
 mod open;
@@ -20,6 +21,9 @@ use crate::logs::fields;
 use crate::logs::mail::batch::FactBatch;
 use crate::model::session::Session;
 use crate::model::time::Timestamp;
+pub use carried::CarriedSessions;
+pub use seen::{Generation, ToldBy};
+
 use open::At;
 use seen::Seen;
 use server::{ServerSessions, Surroundings, Told};

@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::logs::fields;
 use crate::logs::mail::batch::BatchFact;
 use crate::logs::mail::fact::{Answer, End, Fact, Success, Summary, Verb, Weight};
@@ -11,7 +13,7 @@ use crate::logs::mail::sessions::Keep;
 use crate::logs::mail::sessions::dialogue::Dialogue;
 use crate::logs::mail::{FORMATS, Logs};
 use crate::model::session::{Auth, Delivery, Helo, Outcome, ProofLine, Proves, Session};
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, micros};
 
 /// Deliveries that a session keeps; more tell nothing new of it.
 const MOST_DELIVERIES: usize = 64;
@@ -21,14 +23,18 @@ const USUAL_LINES: usize = 6;
 
 /// A session that is not finished.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the session")]
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Open {
+    /// Kept by name: the list of formats grows.
+    #[serde(with = "format_by_name")]
     pub(super) format: u8,
     pub(super) client: Option<IpAddr>,
     pub(super) client_port: Option<u16>,
     pub(super) local_ip: Option<IpAddr>,
     pub(super) local_port: Option<u16>,
+    #[serde(with = "micros")]
     pub(super) start: Option<Timestamp>,
+    #[serde(with = "micros")]
     pub(super) end: Option<Timestamp>,
     /// The session was told by another input already: its facts count nowhere.
     pub(super) told_before: bool,
@@ -143,6 +149,16 @@ impl Open {
         for delivery in deliveries {
             self.add_delivery(delivery.clone());
         }
+    }
+
+    /// Gives the inputs of its lines other numbers; lines of an input without one are dropped.
+    pub(super) fn renumber(&mut self, number: &dyn Fn(u32) -> Option<u32>) {
+        self.lines.retain_mut(|line| {
+            number(line.input).is_some_and(|number| {
+                line.input = number;
+                true
+            })
+        });
     }
 
     /// The finished session.
@@ -342,5 +358,24 @@ impl Open {
         } else {
             Outcome::Unknown
         }
+    }
+}
+
+/// A format's index in [`FORMATS`], written as its name.
+mod format_by_name {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::FORMATS;
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(format: &u8, to: S) -> Result<S::Ok, S::Error> {
+        FORMATS.get(usize::from(*format)).map_or("", |format| format.name()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+        let name = Box::<str>::deserialize(from)?;
+        let index = FORMATS.iter().position(|format| format.name() == &*name);
+        index.map(|index| index as u8).ok_or_else(|| Error::custom(format!("format {name:?}")))
     }
 }

@@ -5,6 +5,8 @@
 //! tell again, because all of them begin later, is not remembered at all. A session told twice by
 //! the same input is two sessions (a client may come twice in one second).
 
+use std::collections::BTreeMap;
+
 use ahash::AHashMap;
 
 use crate::model::time::Timestamp;
@@ -51,6 +53,57 @@ impl Seen {
     }
 }
 
+/// Sessions that an input told, by hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldBy {
+    /// The input.
+    pub input: u32,
+    /// How long they are remembered.
+    pub generation: Generation,
+    /// The hashes, ascending.
+    pub sessions: Vec<u64>,
+}
+
+/// How long sessions are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Generation {
+    /// Until the current generation is full.
+    Previous,
+    /// Until the next is.
+    Current,
+}
+
+impl Seen {
+    /// All that is remembered.
+    pub(super) fn told(&self) -> Vec<ToldBy> {
+        let mut told: BTreeMap<(u32, Generation), Vec<u64>> = BTreeMap::new();
+        let generations =
+            [(&self.previous, Generation::Previous), (&self.current, Generation::Current)];
+        for (sessions, generation) in generations {
+            let mut sorted: Vec<(u64, u32)> = sessions.iter().map(|(s, i)| (*s, *i)).collect();
+            sorted.sort_unstable();
+            for (session, input) in sorted {
+                told.entry((input, generation)).or_default().push(session);
+            }
+        }
+        let told = told.into_iter();
+        told.map(|((input, generation), sessions)| ToldBy { input, generation, sessions }).collect()
+    }
+
+    /// Remembers what an earlier run remembered.
+    pub(super) fn of(told: Vec<ToldBy>) -> Self {
+        let mut seen = Self::new();
+        for ToldBy { input, generation, sessions } in told {
+            let known = match generation {
+                Generation::Previous => &mut seen.previous,
+                Generation::Current => &mut seen.current,
+            };
+            known.extend(sessions.into_iter().map(|session| (session, input)));
+        }
+        seen
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +119,8 @@ mod tests {
         assert!(!seen.told_before(9, now, 1));
         assert!(!seen.told_before(9, now, 2));
         assert!(seen.told_before(8, now, 2));
+        let mut later = Seen::of(seen.told());
+        assert!(!later.told_before(7, now, 0));
+        assert!(later.told_before(7, now, 1));
     }
 }

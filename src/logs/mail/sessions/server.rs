@@ -4,10 +4,13 @@
 //! One that left messages in the queue is held until they have left it, so that a delivery hours
 //! later still raises it; what is said of messages is `messages`'s.
 
+mod carried;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use ahash::AHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::logs::mail::FORMATS;
 use crate::logs::mail::batch::BatchFact;
@@ -16,7 +19,9 @@ use crate::logs::mail::sessions::messages::Message;
 use crate::logs::mail::sessions::open::{At, Open};
 use crate::logs::mail::sessions::seen::Seen;
 use crate::logs::mail::sessions::{Finished, Limits};
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, micros};
+
+pub(super) use carried::CarriedServer;
 
 /// Log time between two looks for lost sessions.
 const SWEEP_SECONDS: i64 = 600;
@@ -54,14 +59,14 @@ pub(super) struct Slot {
 }
 
 /// How far a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stage {
     /// No session.
     Free,
     /// Lines may come.
     Talking,
     /// Given to another process, which has not spoken yet.
-    HandedOver(Option<Timestamp>),
+    HandedOver(#[serde(with = "micros")] Option<Timestamp>),
     /// Given another key, under which nothing has been said yet.
     Renamed,
     /// Ended; held for its messages.

@@ -1,6 +1,6 @@
 //! Sessions across lines, inputs and limits.
 
-use super::{Assembler, Finished, Keep, Limits};
+use super::{Assembler, CarriedSessions, Finished, Keep, Limits};
 use crate::logs::mail::testing::sessions;
 use crate::logs::mail::{End, Fact, FactBatch, MailRecord, Subject};
 use crate::model::session::Outcome;
@@ -110,4 +110,43 @@ fn proofs_stay_few() {
     feed.assembler.finish(&mut feed.out);
     let lines: Vec<u64> = feed.out[0].session.lines.iter().map(|line| line.line).collect();
     assert_eq!(lines, [1, 1000]);
+}
+
+#[test]
+fn a_session_goes_on_in_the_next_run_wherever_the_night_cuts_it() {
+    let whole = sessions(&[CUT.as_bytes()]);
+    for (at, _) in CUT.match_indices('\n') {
+        let (evening, morning) = CUT.split_at(at + 1);
+        let mut assembler = Assembler::new(Keep::AllLines, Limits::default());
+        let mut out = take(&mut assembler, evening, 3);
+        let finished = out.len();
+        // Out and in again as the state file has it, the input under another number by then.
+        let text = serde_json::to_string(&assembler.carried()).unwrap();
+        let mut carried: CarriedSessions = serde_json::from_str(&text).unwrap();
+        carried.put_told(assembler.carried().take_told());
+        carried.renumber(&|number| (number == 3).then_some(0));
+        let mut assembler = Assembler::restored(Keep::AllLines, Limits::default(), carried);
+        out.extend(take(&mut assembler, morning, 1));
+        assembler.finish(&mut out);
+        assert_eq!(summed(&out), summed(&whole), "cut at byte {at}: {text}");
+        let mut later = out[finished..].iter().flat_map(|session| &session.session.lines);
+        assert!(later.all(|line| line.input < 2), "{out:?}");
+    }
+}
+
+#[test]
+fn what_an_earlier_run_told_is_not_told_again() {
+    let mut assembler = Assembler::new(Keep::Proofs, Limits::default());
+    assert_eq!(take(&mut assembler, CUT, 0).len(), 1);
+    let carried = assembler.carried();
+    let mut assembler = Assembler::restored(Keep::Proofs, Limits::default(), carried);
+    assert_eq!(take(&mut assembler, CUT, 1), []);
+    assembler.finish(&mut Vec::new());
+}
+
+/// What an assembler gives out while it takes these lines of an input.
+fn take(assembler: &mut Assembler, text: &str, input: u32) -> Vec<Finished> {
+    let mut out = Vec::new();
+    assembler.take(&crate::logs::mail::testing::facts(text.as_bytes()), input, 1, &mut out);
+    out
 }
