@@ -217,7 +217,8 @@ impl Evidence {
     /// Adds the evidence of one place.
     pub fn add_piece(&mut self, server: u32, source: IpAddr, day: i32, piece: Piece) {
         let key = Key { server, source: address_of(source) };
-        self.put(key, Incoming::Large(day, Box::new(piece)));
+        let shard = self.shard_of(&key);
+        self.put_all(shard, &mut vec![(key, Incoming::Large(day, Box::new(piece)))]);
     }
 
     /// Notes that a content holds records of a firewall.
