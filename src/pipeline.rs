@@ -30,11 +30,11 @@ use crate::model::time::Timestamp;
 use crate::pipeline::account::account;
 pub use crate::pipeline::account::fault;
 use crate::pipeline::logs::Told;
-use crate::pipeline::remembered::Remembered;
+use crate::pipeline::remembered::{Remembered, pointless_risks};
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::state::{Changes, State};
-use crate::tickets::{Author, Setting, Standings, Status as TicketStatus};
+use crate::tickets::{Author, Setting, Standings, Status as TicketStatus, former_ids, ticket_id};
 use crate::writers::escape::{CsvCells, CsvSafe};
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;
@@ -141,8 +141,9 @@ pub struct Published {
     pub altered_cells: u64,
     /// Events outside the window, left out.
     pub left_out: u64,
-    /// What was done for earlier runs, each a sentence.
-    pub late: Vec<String>,
+    /// What was done for earlier runs, and what speaks against the place of the state, each a
+    /// sentence. Not in run.json: it is the same on every machine.
+    pub remarks: Vec<String>,
 }
 
 impl Published {
@@ -189,10 +190,11 @@ pub fn size_of_inputs(job: &Job) -> u64 {
 pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<Published> {
     let mut state = job.state.as_deref().map(State::open).transpose()?;
     let out = OutDir::open(&job.out)?;
-    let late = match &mut state {
-        Some(state) => between::deliver_late(state, &out, before)?,
-        None => Vec::new(),
-    };
+    let mut remarks = Vec::new();
+    if let Some(state) = &mut state {
+        remarks.extend(state.network_file_system().map(remote_state));
+        remarks.extend(between::deliver_late(state, &out, before)?);
+    }
     let Inputs { scans, logs, refused } = find_inputs(job)?;
     let (scans, mut reports) = read_scans(job, &scans, &refused, progress)?;
     let mut remembered = state.as_ref().map(Remembered::read).transpose()?;
@@ -220,8 +222,11 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         note_ports(&mut judgement, &nights.kept_since);
         account.warnings.extend(nights.warnings.iter().cloned());
     }
+    account.warnings.extend(pointless_risks(job, &judgement.targets, remembered.as_ref()));
     let author = Author::new(Setting { policy: &job.policy, inputs: book })?;
     let csv = CsvCells::new(job.csv_safe);
+    let profiles = remembered.as_ref().map(|known| known.profiles(&job.profiles));
+    let profiles = profiles.unwrap_or_else(|| job.profiles.clone());
     let run = Run {
         judgement: &judgement,
         author: &author,
@@ -230,14 +235,14 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         inputs: &reports,
         book,
         account: &account,
-        profiles: &job.profiles,
+        profiles: &profiles,
         csv: &csv,
     };
     let NewSet { written, notes } = match &mut state {
         Some(state) => {
             let judged = (&**book, &evidence, &devices);
             let record = |changes: &Changes<'_>, id| {
-                remembered.iter().try_for_each(|known| known.write(changes, id, job.clock))?;
+                remembered.iter().try_for_each(|known| known.write(changes, id, job))?;
                 record.map_or(Ok(()), |record| record.write(changes, judged, job.clock))
             };
             between::commit_and_publish(state, job.clock, (&out, &run), record, before)?
@@ -253,7 +258,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         written,
         altered_cells,
         left_out,
-        late,
+        remarks,
         inputs: reports,
     })
 }
@@ -269,6 +274,13 @@ fn note_ports(judgement: &mut Judgement, kept_since: &BTreeMap<u16, Timestamp>) 
             ));
         }
     }
+}
+
+fn remote_state(system: &str) -> String {
+    format!(
+        "the state lies on a network file system ({system}), where locks may not keep a second run \
+         out; expected a local disk"
+    )
 }
 
 /// What is wrong with an export of a policy, or of a scan that nothing answered.

@@ -28,6 +28,7 @@ pub(super) fn tell(published: &Published, job: &Job, verbosity: Verbosity) {
     if verbosity == Verbosity::Normal {
         inputs(&mut text, &published.inputs);
         targets(&mut text, &published.judgement);
+        statuses(&mut text, published);
         first(&mut text, published);
         gaps(&mut text, &published.judgement);
     }
@@ -160,6 +161,20 @@ fn targets(text: &mut String, judgement: &Judgement) {
     line(text, &format!("{}{counts}", counted(judgement.targets.len() as u64, "target")));
 }
 
+/// Where the tickets stand.
+fn statuses(text: &mut String, published: &Published) {
+    let mut counts = BTreeMap::new();
+    for standing in published.tickets().filter_map(|target| published.standings.of(target)) {
+        *counts.entry(standing.status).or_insert(0u64) += 1;
+    }
+    if !counts.is_empty() {
+        let all = counts.values().sum();
+        let counts: Vec<_> =
+            counts.iter().map(|(status, count)| format!("{count} {}", status.word())).collect();
+        line(text, &format!("{}: {}", counted(all, "ticket"), counts.join(", ")));
+    }
+}
+
 fn first(text: &mut String, published: &Published) {
     for (number, target) in published.tickets().take(FIRST).enumerate() {
         if number == 0 {
@@ -192,7 +207,7 @@ fn ticket(target: &JudgedTarget) -> String {
 /// What is missing or was guessed: said with `--quiet` too.
 fn missing(text: &mut String, published: &Published) {
     let Published { inputs, judgement, account, .. } = published;
-    list(text, "note: ", published.late.iter().cloned());
+    list(text, "note: ", published.remarks.iter().cloned());
     list(text, "INCOMPLETE: ", account.incomplete.iter().cloned());
     list(text, "note: ", account.warnings.iter().chain(&judgement.warnings).cloned());
     let reference = if account.reference_time.is_some() { "--now" } else { "the file's time" };

@@ -111,6 +111,34 @@ impl SetAside {
     }
 }
 
+/// Whether the scanner could log in to a host (`Credentialed_Scan`). The SMTP checks need no login,
+/// but without one the scanner may not learn of a port that listens behind the host's own firewall,
+/// or outside of the usual ports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Login {
+    /// The export does not say.
+    #[default]
+    Unknown,
+    /// It could not, or was not to.
+    No,
+    /// It could.
+    Yes,
+}
+
+impl Login {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::No, Self::Yes];
+
+    /// The word in the state.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::No => "no",
+            Self::Yes => "yes",
+        }
+    }
+}
+
 /// One `ReportHost` of one export, with its catalogue findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScannedHost {
@@ -132,8 +160,11 @@ pub struct ScannedHost {
     pub started: Option<Timestamp>,
     /// End of the host's scan, UTC: `HOST_END_TIMESTAMP`, else `HOST_END`, else the start.
     pub ended: Option<Timestamp>,
-    /// Whether the export gives the end: a scan that was stopped does not.
+    /// Whether the export gives the end and the host was reached: a scan that was stopped does not,
+    /// and a host that answered no ping was not.
     pub finished: bool,
+    /// Whether the scanner could log in.
+    pub login: Login,
     /// Addresses that 19506 gives as the scanner's, canonical, without loopback.
     pub scanners: Vec<IpAddr>,
     /// Catalogue findings, in the order of (port, plugin id, text).

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::finding::{Role, ScanHelo};
+use crate::model::finding::{Login, Role, ScanHelo};
 use crate::model::time::Timestamp;
 
 /// Everything that all scans say of one host: those with one `host-ip`, else with one name.
@@ -47,18 +47,22 @@ pub struct HostScan {
     pub ports: Option<Vec<(u16, u16)>>,
     /// Whether the scan of the host ran to its end.
     pub finished: bool,
+    /// Whether the scanner could log in.
+    pub login: Login,
     /// The ports about which it has findings, each with the plugin that names it, sorted.
     pub named: Vec<(u16, u32)>,
 }
 
 impl HostScan {
-    /// Whether the scan could have reported what these plugins report on a port: it ran to its
-    /// end, scanned the port, and had one of them enabled (design, section 5).
-    pub fn could_report(&self, port: u16, plugins: &[u32]) -> bool {
+    /// Whether the scan could have reported what these plugins reported on a port in a scan with
+    /// that login: it ran to its end, scanned the port, had one of them enabled, and could log in
+    /// where the other did.
+    pub fn could_report(&self, port: u16, plugins: &[u32], login: Login) -> bool {
         let enabled = |id| self.enabled.as_ref().is_none_or(|set| set.binary_search(id).is_ok());
         let holds = |&(first, last): &(u16, u16)| (first..=last).contains(&port);
         let in_range = self.ports.as_ref().is_none_or(|ranges| ranges.iter().any(holds));
-        self.finished && in_range && plugins.iter().any(enabled)
+        let as_far = login != Login::Yes || self.login != Login::No;
+        self.finished && in_range && as_far && plugins.iter().any(enabled)
     }
 
     /// Whether one of these plugins names the port.
@@ -99,6 +103,8 @@ pub struct ScanTarget {
     pub opened: Option<Timestamp>,
     /// End of the scan whose findings these are.
     pub scan_time: Option<Timestamp>,
+    /// With which login it can be seen: that of the scan, or none if any scan saw it without.
+    pub login: Login,
     /// That scan's export: its index in the run's list of inputs.
     pub input: u32,
     /// The banner or refusal that the first of the findings shows, as `Finding::output`.

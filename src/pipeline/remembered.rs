@@ -2,27 +2,40 @@
 //! the targets as judged. Out: the world with the targets that only earlier scans had, where each
 //! ticket stands, and what the state is to keep.
 
+use std::collections::BTreeSet;
+
 use crate::correlate::World;
 use crate::error::Result;
 use crate::judge::Judge;
 use crate::model::finding::Scan;
-use crate::model::judged::Judgement;
+use crate::model::judged::{JudgedTarget, Judgement};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
 use crate::pipeline::Job;
 use crate::scan::targets::merge_scans;
 use crate::state::{Changes, Findings, RunId, State, Tickets};
-use crate::tickets::Standings;
+use crate::tickets::{Standings, former_ids, ticket_id};
+use crate::writers::profiles::Chosen;
 
 /// What earlier runs knew, and as the run goes on what this one knows.
 pub(super) struct Remembered {
     tickets: Tickets,
     findings: Findings,
+    /// Ticket systems that know the tickets.
+    profiles: BTreeSet<String>,
 }
 
 impl Remembered {
     pub(super) fn read(state: &State) -> Result<Self> {
-        Ok(Self { tickets: state.tickets()?, findings: state.findings()? })
+        let (tickets, findings) = (state.tickets()?, state.findings()?);
+        Ok(Self { tickets, findings, profiles: state.profiles()? })
+    }
+
+    /// The same profiles, and which of them come late.
+    pub(super) fn profiles(&self, chosen: &Chosen) -> Chosen {
+        let names = chosen.profiles.iter().map(|profile| profile.name());
+        let late_comers = names.filter(|name| !self.profiles.contains(*name)).collect();
+        Chosen { late_comers, ..chosen.clone() }
     }
 
     /// The assets and targets of this run's scans, and those that earlier runs have tickets for.
@@ -51,8 +64,29 @@ impl Remembered {
     }
 
     /// Keeps it.
-    pub(super) fn write(&self, changes: &Changes<'_>, run: RunId, at: Timestamp) -> Result<()> {
-        changes.put_tickets(&self.tickets, run, at)?;
-        changes.put_findings(&self.findings)
+    pub(super) fn write(&self, changes: &Changes<'_>, run: RunId, job: &Job) -> Result<()> {
+        changes.put_tickets(&self.tickets, run, job.clock)?;
+        changes.put_findings(&self.findings)?;
+        changes.put_profiles(job.profiles.profiles.iter().map(|profile| profile.name()))
     }
+}
+
+/// Warnings of accepted risks of the policy that no ticket is.
+pub(super) fn pointless_risks(
+    job: &Job,
+    targets: &[JudgedTarget],
+    remembered: Option<&Remembered>,
+) -> Vec<String> {
+    let own = |target: &JudgedTarget| ticket_id(&target.asset.key, target.port);
+    let ids: BTreeSet<String> =
+        targets.iter().flat_map(|target| former_ids(target).chain([own(target)])).collect();
+    let is_known = |id: &String| {
+        ids.contains(id) || remembered.is_some_and(|known| known.tickets.knows(id))
+    };
+    let risks = job.policy.accepted_risks.iter().map(|risk| &risk.ticket);
+    let pointless: BTreeSet<&String> = risks.filter(|id| !is_known(id)).collect();
+    let warn = |id| {
+        format!("the policy accepts the risk of {id}, but no ticket has this id: see tickets.csv")
+    };
+    pointless.into_iter().map(warn).collect()
 }

@@ -204,7 +204,8 @@ impl<'c> Assembly<'c> {
             netbios: properties.netbios,
             started: span.started,
             ended: span.ended,
-            finished: span.finished,
+            finished: span.finished && !properties.unreached,
+            login: properties.login,
             scanners: Vec::new(),
             findings: Vec::new(),
         };

@@ -16,6 +16,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde::Deserialize;
 
+use crate::model::finding::Login;
 use crate::model::net::{parse_decimal, parse_ip};
 use crate::scan::catalogue::Catalogue;
 use crate::scan::clock::{self, HostTimes};
@@ -34,6 +35,10 @@ pub(super) struct Properties {
     pub(super) hostname: Option<String>,
     pub(super) netbios: Option<String>,
     pub(super) times: HostTimes,
+    /// `Credentialed_Scan`.
+    pub(super) login: Login,
+    /// Whether the host answered no ping (`ping_failed`), so that nothing of it was scanned.
+    pub(super) unreached: bool,
     /// Whether `host-fqdns` is no JSON list.
     pub(super) fqdns_broken: bool,
     /// Characters that were replaced.
@@ -67,6 +72,14 @@ impl Properties {
             "host-rdns" if self.rdns.is_none() => self.rdns = name(),
             "hostname" if self.hostname.is_none() => self.hostname = name(),
             "netbios-name" if self.netbios.is_none() => self.netbios = name(),
+            "Credentialed_Scan" if self.login == Login::Unknown => {
+                self.login = match value {
+                    "true" => Login::Yes,
+                    "false" => Login::No,
+                    _ => Login::Unknown,
+                };
+            }
+            "ping_failed" => self.unreached |= value != "false",
             "host-fqdns" if self.fqdns.is_empty() => self.take_fqdns(value),
             "HOST_START" if self.times.start.is_none() => {
                 self.times.start = clock::parse_host_time(value);

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::finding::{Finding, Role, Scan, ScanHelo, ScannedHost};
+use crate::model::finding::{Finding, Login, Role, Scan, ScanHelo, ScannedHost};
 use crate::model::net::parse_ip;
 use crate::model::target::{HostScan, MergedHost, ScanTarget};
 use crate::model::time::Timestamp;
@@ -82,6 +82,7 @@ impl<'a> Visit<'a> {
             enabled: scan.plugin_set.clone(),
             ports: scan.ports.clone(),
             finished: hosts.iter().all(|host| host.finished),
+            login: hosts.iter().map(|host| host.login).max().unwrap_or_default(),
             named: named(&hosts),
         };
         Self { hosts, scan }
@@ -154,13 +155,26 @@ fn merge_target(
 ) -> Option<ScanTarget> {
     let names_it =
         |visit: &&Visit| visit.findings().any(|f| f.port == port && selection.selects(f.plugin_id));
-    let newest = visits.iter().find(|v| names_it(v) || v.scan.could_report(port, plugins))?;
+    let seen = visits.iter().filter(names_it).map(|visit| visit.scan.login);
+    let login = seen.min_by_key(|login| needed(*login)).unwrap_or_default();
+    let decides = |visit: &&Visit| visit.scan.could_report(port, plugins, login);
+    let newest = visits.iter().find(|visit| names_it(visit) || decides(visit))?;
     if !names_it(&newest) {
         return None;
     }
     let findings: Vec<&Finding> = newest.findings().filter(|f| f.port == port).collect();
     let opened = visits.iter().filter(names_it).filter_map(|visit| visit.scan.ended).min();
-    Some(target(port, &findings, selection, &newest.scan, opened))
+    let target = target(port, &findings, selection, &newest.scan, opened);
+    Some(ScanTarget { login, ..target })
+}
+
+/// Logins in the order of how little they prove to be needed.
+fn needed(login: Login) -> u8 {
+    match login {
+        Login::No => 0,
+        Login::Unknown => 1,
+        Login::Yes => 2,
+    }
 }
 
 fn target(
@@ -193,6 +207,7 @@ fn target(
         relays: plugins(&|f| f.roles.contains(&Role::Relay)),
         opened,
         scan_time: scan.ended,
+        login: scan.login,
         input: scan.input,
         output: shown.map(|f| f.output.clone()).unwrap_or_default(),
     }
@@ -359,7 +374,7 @@ mod tests {
         assert!(merged.iter().all(|host| host.targets.is_empty()));
         assert_eq!(scanner_addresses(&scans), ["192.0.2.9".parse::<IpAddr>().unwrap()]);
         assert_eq!(merged[1].scans[0].scanners, scanner_addresses(&scans));
-        assert!(merged[1].scans[0].could_report(25, &[10263]));
+        assert!(merged[1].scans[0].could_report(25, &[10263], Login::Unknown));
     }
 
     #[test]

@@ -61,6 +61,38 @@ pub(super) fn lock(path: &Path) -> Result<File> {
     }
 }
 
+/// Magic numbers of network file systems (Linux, `statfs(2)` and `linux/magic.h`).
+const NETWORK: [(u32, &str); 10] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
+    (0x00c3_6400, "Ceph"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x0102_1997, "9P"),
+    (0x7375_7245, "Coda"),
+];
+
+/// The network file system that a file lies on, if it is one that the kernel names. One behind FUSE
+/// (sshfs) cannot be told from a local one.
+pub(super) fn network_file_system(path: &Path) -> Option<&'static str> {
+    let magic = file_system_magic(path)?;
+    NETWORK.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
+}
+
+#[cfg(target_os = "linux")]
+fn file_system_magic(path: &Path) -> Option<u32> {
+    // The type's width differs between architectures; the magic numbers have 32 bits.
+    rustix::fs::statfs(path).ok().map(|found| found.f_type as u32)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system_magic(_path: &Path) -> Option<u32> {
+    None
+}
+
 /// Makes an empty state where there is no file yet. The caller holds the lock.
 pub(super) fn create_if_missing(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_ok() {

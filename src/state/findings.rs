@@ -26,6 +26,7 @@ struct Facts {
     severity: u8,
     weakens: u32,
     relays: Vec<u32>,
+    login: String,
     output: String,
 }
 
@@ -71,6 +72,7 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
         relays: facts.relays,
         opened: time(7)?,
         scan_time: time(8)?,
+        login: words::login(&facts.login).ok_or(rusqlite::Error::InvalidQuery)?,
         input: 0,
         output: facts.output,
     };
@@ -155,6 +157,7 @@ fn facts(target: &ScanTarget) -> Facts {
         severity: target.severity,
         weakens: target.weakens,
         relays: target.relays.clone(),
+        login: target.login.word().to_owned(),
         output: target.output.clone(),
     }
 }

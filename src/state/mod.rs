@@ -11,6 +11,7 @@ mod evidence;
 mod file;
 mod findings;
 mod life;
+mod profiles;
 mod retest;
 mod runs;
 mod tickets;
@@ -60,6 +61,11 @@ impl State {
     /// The path that it was opened under.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The network file system that the state lies on, if it does: locks are not reliable there.
+    pub fn network_file_system(&self) -> Option<&'static str> {
+        file::network_file_system(&self.path)
     }
 
     /// Begins the one transaction of a run.

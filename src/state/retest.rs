@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::finding::Scan;
+use crate::model::finding::{Login, Scan};
 use crate::model::target::{HostScan, MergedHost, ScanTarget};
 use crate::model::time::Timestamp;
 
@@ -46,6 +46,8 @@ pub(super) enum Missed {
     Host,
     /// The end of the scan of the host: it was stopped, or did not reach the host.
     End,
+    /// The login that the scan had which saw it.
+    Login,
     /// The port, or the plugins that saw it.
     Check,
 }
@@ -55,6 +57,9 @@ impl Missed {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Host => "the host is in no newer scan of this run",
+            Self::Login => {
+                "the newer scans of the host in this run could not log in, and the one that saw it could"
+            }
             Self::End => "no newer scan of the host in this run ran to its end",
             Self::Check => {
                 "the newer scans of the host in this run left out the port or the plugins that saw it"
@@ -87,12 +92,16 @@ impl Finding {
     /// Takes over what a run's scans say of the port: newer facts win, nothing is opened later.
     fn see(&mut self, host: &MergedHost, target: &ScanTarget) {
         let opened = earliest(self.target.opened, target.opened);
+        let without_login = [self.target.login, target.login].contains(&Login::No);
         if target.scan_time >= self.target.scan_time {
             self.target = target.clone();
             self.ip = host.ip.or(self.ip);
             self.fqdn = host.fqdn.clone().or(self.fqdn.take());
         }
         self.target.opened = opened;
+        if without_login {
+            self.target.login = Login::No;
+        }
     }
 
     /// Takes over one scan of the host.
@@ -100,7 +109,7 @@ impl Finding {
         let Some(ended) = scan.ended else { return };
         if scan.names(port, &self.target.detected_by) {
             self.target.scan_time = self.target.scan_time.max(Some(ended));
-        } else if scan.could_report(port, &self.target.detected_by) {
+        } else if scan.could_report(port, &self.target.detected_by, self.target.login) {
             let scan = names.get(&scan.input).copied().unwrap_or_default().to_owned();
             self.gone = self.gone.take().max(Some(Gone { at: ended, scan }));
         }
@@ -247,7 +256,9 @@ fn missed(
     newest: Option<Timestamp>,
 ) -> Option<Missed> {
     let plugins = &finding.target.detected_by;
-    let decides = |scan: &HostScan| scan.names(port, plugins) || scan.could_report(port, plugins);
+    let login = finding.target.login;
+    let decides =
+        |scan: &HostScan| scan.names(port, plugins) || scan.could_report(port, plugins, login);
     let is_there = host.targets.iter().any(|target| target.port == port);
     let is_older = newest.is_some() && newest <= finding.decided_at();
     if is_there || is_older || host.scans.iter().any(decides) {
@@ -256,6 +267,8 @@ fn missed(
         Some(Missed::Host)
     } else if host.scans.iter().all(|scan| !scan.finished) {
         Some(Missed::End)
+    } else if host.scans.iter().any(|scan| scan.could_report(port, plugins, Login::Unknown)) {
+        Some(Missed::Login)
     } else {
         Some(Missed::Check)
     }

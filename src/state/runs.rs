@@ -88,6 +88,7 @@ impl State {
                 let sql = "UPDATE ticket SET told_status = status, told_priority = priority, \
                            told_verdict = verdict";
                 transaction.execute(sql, [])?;
+                transaction.execute("UPDATE profile SET told = 1", [])?;
             }
             transaction.commit()
         };

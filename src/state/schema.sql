@@ -181,3 +181,11 @@ CREATE TABLE told (
     sessions   BLOB    NOT NULL,              -- hashes of 8 bytes, little-endian, ascending
     PRIMARY KEY (content, generation)
 ) STRICT;
+
+-- -------------------------------------------------------------------------------- profiles.rs
+
+-- Ticket systems that runs wrote import files for.
+CREATE TABLE profile (
+    name TEXT    PRIMARY KEY,
+    told INTEGER NOT NULL DEFAULT 0           -- 1 once such files are in place
+) STRICT, WITHOUT ROWID;

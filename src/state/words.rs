@@ -1,7 +1,7 @@
 //! Words of the model as the state keeps them: those of the outputs. In: a word. Out: the value
 //! that it stands for; a word that nothing has is told as damage by whoever reads the row.
 
-use crate::model::finding::{Role, ScanHelo};
+use crate::model::finding::{Login, Role, ScanHelo};
 use crate::model::judged::{Priority, Verdict};
 use crate::tickets::Status;
 
@@ -32,4 +32,9 @@ pub(super) fn role(word: &str) -> Option<Role> {
 /// The scan's answer of a word.
 pub(super) fn scan_helo(word: &str) -> Option<ScanHelo> {
     find(&ScanHelo::ALL, ScanHelo::word, word)
+}
+
+/// The login of a word.
+pub(super) fn login(word: &str) -> Option<Login> {
+    find(&Login::ALL, Login::word, word)
 }

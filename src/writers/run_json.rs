@@ -14,7 +14,7 @@ use crate::model::input::{InputKind, InputReport, Span, Status, Tally};
 use crate::model::judged::{Judgement, UnmatchedServer, Verdict};
 use crate::model::text::lossy;
 use crate::model::time::Timestamp;
-use crate::tickets::ticket_id;
+use crate::tickets::{Status as TicketStatus, ticket_id};
 use crate::writers::Run;
 use crate::writers::publish::Written;
 
@@ -49,6 +49,7 @@ struct Manifest<'a> {
     tickets: usize,
     verdicts: BTreeMap<&'static str, u64>,
     priorities: BTreeMap<&'static str, u64>,
+    statuses: BTreeMap<&'static str, u64>,
     quiet: Vec<QuietShape<'a>>,
     unmatched_servers: Vec<UnmatchedShape<'a>>,
     warnings: Vec<&'a str>,
@@ -92,6 +93,7 @@ fn manifest<'m>(run: &'m Run<'_>, written: &'m [Written], notes: &'m [String]) -
         tickets: run.ticket_targets().count(),
         verdicts: verdicts(judgement),
         priorities,
+        statuses: statuses(run),
         quiet: quiet(judgement),
         unmatched_servers: judgement.unmatched.iter().map(UnmatchedShape::new).collect(),
         warnings: judgement
@@ -112,6 +114,16 @@ fn verdicts(judgement: &Judgement) -> BTreeMap<&'static str, u64> {
         Verdict::ALL.iter().map(|verdict| (verdict.word(), 0)).collect();
     for target in &judgement.targets {
         *counts.entry(target.verdict.word()).or_default() += 1;
+    }
+    counts
+}
+
+/// How many tickets each status has; statuses without any are told too.
+fn statuses(run: &Run<'_>) -> BTreeMap<&'static str, u64> {
+    let mut counts: BTreeMap<_, _> =
+        TicketStatus::ALL.iter().map(|status| (status.word(), 0)).collect();
+    for standing in run.ticket_targets().filter_map(|target| (run.standing)(target)) {
+        *counts.entry(standing.status.word()).or_default() += 1;
     }
     counts
 }

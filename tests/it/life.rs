@@ -18,6 +18,8 @@ struct Scan {
     day: u32,
     hosts: Vec<(&'static str, Vec<u16>)>,
     preferences: &'static [(&'static str, &'static str)],
+    /// Of every host.
+    tags: &'static [(&'static str, &'static str)],
     end: End,
 }
 
@@ -30,7 +32,7 @@ enum End {
 
 fn scan(day: u32, hosts: &[(&'static str, &[u16])]) -> Scan {
     let hosts = hosts.iter().map(|(ip, ports)| (*ip, ports.to_vec())).collect();
-    Scan { name: "weekly", day, hosts, preferences: &[], end: End::Told }
+    Scan { name: "weekly", day, hosts, preferences: &[], tags: &[], end: End::Told }
 }
 
 impl Scan {
@@ -51,6 +53,9 @@ impl Scan {
             if self.end == End::Told {
                 let end = start + 60;
                 writeln!(xml, "<tag name=\"HOST_END_TIMESTAMP\">{end}</tag>").unwrap();
+            }
+            for (name, value) in self.tags {
+                writeln!(xml, "<tag name=\"{name}\">{value}</tag>").unwrap();
             }
             xml.push_str("</HostProperties>\n");
             for port in ports {
@@ -75,11 +80,12 @@ struct Nights {
     temp: tempfile::TempDir,
     log: String,
     policy: &'static str,
+    profile: &'static str,
 }
 
 impl Nights {
     fn new() -> Self {
-        Self { temp: tempfile::tempdir().unwrap(), log: String::new(), policy: "" }
+        Self { temp: tempfile::tempdir().unwrap(), log: String::new(), policy: "", profile: "csv" }
     }
 
     /// A connection of 198.51.100.7 at noon.
@@ -116,7 +122,7 @@ impl Nights {
             "--now",
             &now,
             "--profile",
-            "csv",
+            self.profile,
         ];
         let output = helotriage(folder, &arguments);
         assert_eq!(output.status.code(), Some(0), "{}", told(&output));
@@ -192,7 +198,7 @@ fn gone_but_reached_stays_open_and_says_so() {
 
 #[test]
 fn only_a_scan_that_would_have_reported_it_resolves() {
-    let cases: [(&str, Scan, &str); 8] = [
+    let cases: [(&str, Scan, &str); 11] = [
         ("the host is not in it", scan(7, ELSEWHERE), "not_retested"),
         ("it did not end", Scan { end: End::Stopped, ..scan(7, GONE) }, "not_retested"),
         (
@@ -213,6 +219,21 @@ fn only_a_scan_that_would_have_reported_it_resolves() {
             },
             "resolved",
         ),
+        (
+            "the login failed",
+            Scan { tags: &[("Credentialed_Scan", "false")], ..scan(7, GONE) },
+            "not_retested",
+        ),
+        (
+            "the login worked",
+            Scan { tags: &[("Credentialed_Scan", "true")], ..scan(7, GONE) },
+            "resolved",
+        ),
+        (
+            "the host was not reached",
+            Scan { tags: &[("ping_failed", "true")], ..scan(7, GONE) },
+            "not_retested",
+        ),
         ("it is older", scan(1, GONE), "open"),
         ("it is the same", scan(3, OPEN), "open"),
         ("another port of the host is open", scan(7, &[(SERVER, &[587])]), "resolved"),
@@ -220,7 +241,8 @@ fn only_a_scan_that_would_have_reported_it_resolves() {
     for (what, second, expected) in cases {
         let mut nights = Nights::new();
         nights.connect(2, "ALLOW").connect(4, "BLOCK");
-        assert_eq!(nights.status(&scan(3, OPEN)), "new", "{what}");
+        let first = Scan { tags: &[("Credentialed_Scan", "true")], ..scan(3, OPEN) };
+        assert_eq!(nights.status(&first), "new", "{what}");
         let tickets = nights.run(&second);
         assert_eq!(tickets[ID]["status"], expected, "{what}");
         let says = tickets[ID]["description"].contains("Note: Not retested: ");
@@ -270,4 +292,34 @@ fn hosts_that_become_one_asset_are_one_ticket_and_it_is_gone_when_all_are() {
     assert_eq!(nights.run(&scan(6, all_gone))["helo-mx-25"]["status"], "resolved");
     nights.policy = "";
     assert_eq!(nights.run(&scan(7, all_gone)).len(), 0);
+}
+
+#[test]
+fn a_profile_that_comes_later_gets_every_open_ticket_once() {
+    let mut nights = Nights::new();
+    nights.connect(2, "ALLOW");
+    nights.profile = "jira";
+    assert_eq!(nights.status(&scan(3, OPEN)), "new");
+    nights.profile = "csv";
+    assert_eq!(nights.status(&scan(4, OPEN)), "open");
+    assert_eq!(nights.files(), ["tickets-new.csv"]);
+    assert_eq!(nights.status(&scan(5, OPEN)), "open");
+    assert_eq!(nights.files(), [""; 0]);
+    nights.profile = "gitlab";
+    assert_eq!(nights.status(&scan(6, GONE)), "resolved");
+    assert!(!nights.temp.path().join("out/gitlab-closed-001.csv").exists());
+}
+
+#[test]
+fn a_risk_accepted_for_no_ticket_is_told() {
+    let mut nights = Nights::new();
+    nights.policy = "[[accepted_risk]]\nticket = \"helo-203.0.113.52-25\"\nuntil = 2027-01-31\n\
+                     reason = \"a slip\"\n[[accepted_risk]]\nticket = \"helo-203.0.113.25-25\"\n\
+                     until = 2027-01-31\nreason = \"reviewed\"\n";
+    assert_eq!(nights.status(&scan(3, OPEN)), "accepted_risk");
+    let run = fs::read_to_string(nights.temp.path().join("out/run.json")).unwrap();
+    let warning = "the policy accepts the risk of helo-203.0.113.52-25, but no ticket has this id";
+    assert_eq!(run.matches("the policy accepts the risk").count(), 1, "{run}");
+    assert!(run.contains(warning), "{run}");
+    assert!(run.contains("\"accepted_risk\": 1"), "{run}");
 }

@@ -122,7 +122,7 @@ const DEATHS: [(&str, usize); 9] = [
 #[test]
 fn whatever_kills_a_run_the_next_one_puts_things_right() {
     let whole = tempfile::tempdir().unwrap();
-    assert_eq!(run(whole.path(), &mut |_| ()).unwrap().late, [""; 0]);
+    assert_eq!(run(whole.path(), &mut |_| ()).unwrap().remarks, [""; 0]);
     let expected = outputs(whole.path());
     assert!(expected.contains_key("tickets.csv") && expected.contains_key("run.json"));
     for (step, left) in DEATHS {
@@ -136,7 +136,7 @@ fn whatever_kills_a_run_the_next_one_puts_things_right() {
             }
         });
         let next = next.unwrap();
-        assert_eq!(next.late.len(), left, "{step}: {:?}", next.late);
+        assert_eq!(next.remarks.len(), left, "{step}: {:?}", next.remarks);
         let told = outputs(temp.path());
         if left == 0 {
             assert_eq!(differing(&told, &expected), [""; 0], "{step}");

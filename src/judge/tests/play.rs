@@ -8,7 +8,7 @@ use crate::correlate::{Correlator, Interest, World};
 use crate::judge::Judge;
 use crate::logs::mail::ShowsHelo;
 use crate::model::citation::Citation;
-use crate::model::finding::{Role, ScanHelo};
+use crate::model::finding::{Login, Role, ScanHelo};
 use crate::model::flow::{Action, Answer, Flow, FlowEvent, Host, Packet};
 use crate::model::input::{Devices, InputKind, InputReport, Span, Status, Tally};
 use crate::model::judged::{JudgedTarget, Judgement};
@@ -61,6 +61,7 @@ pub(super) fn host(address: &str, name: &str, ports: &[u16]) -> MergedHost {
         relays: Vec::new(),
         opened: Some(noon(0)),
         scan_time: Some(noon(30)),
+        login: Login::Unknown,
         input: 9,
         output: String::new(),
     };
@@ -77,6 +78,7 @@ pub(super) fn host(address: &str, name: &str, ports: &[u16]) -> MergedHost {
             enabled: None,
             ports: None,
             finished: true,
+            login: Login::Unknown,
             named: Vec::new(),
         }],
         targets: ports.iter().map(target).collect(),

@@ -27,7 +27,7 @@ use std::fmt::Debug;
 
 use crate::error::{Error, Result};
 use crate::model::judged::JudgedTarget;
-use crate::tickets::Ticket;
+use crate::tickets::{Change, Ticket};
 use crate::writers::outdir::told;
 use crate::writers::profiles::jira_export::JiraIssues;
 use crate::writers::publish::{Draft, Hook, Staging, Step};
@@ -76,6 +76,9 @@ pub struct Chosen {
     pub profiles: Vec<&'static dyn Profile>,
     /// The issues that Jira has, if an export of it was given.
     pub jira_issues: Option<JiraIssues>,
+    /// Names of those that no earlier run wrote although it told tickets: they get every ticket as a
+    /// new one.
+    pub late_comers: Vec<&'static str>,
 }
 
 impl Chosen {
@@ -83,7 +86,7 @@ impl Chosen {
     /// checks them against [`names`]).
     pub fn named(wanted: &[String]) -> Self {
         let asked = |profile: &&&dyn Profile| wanted.iter().any(|name| name == profile.name());
-        Self { profiles: PROFILES.iter().filter(asked).copied().collect(), jira_issues: None }
+        Self { profiles: PROFILES.iter().filter(asked).copied().collect(), ..Self::default() }
     }
 }
 
@@ -145,12 +148,49 @@ impl Files<'_, '_, '_> {
 }
 
 /// The files of a run's profiles while they are written.
-pub(super) struct Exports<'r>(Vec<Box<dyn Export + 'r>>);
+pub(super) struct Exports<'r>(Vec<Wanted<'r>>);
+
+/// A profile's files, and what its readers know.
+struct Wanted<'r> {
+    export: Box<dyn Export + 'r>,
+    readers: Readers,
+}
+
+/// Who reads a profile's files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    /// Those who know what earlier runs told.
+    Regular,
+    /// Those who know no ticket.
+    LateComers,
+}
+
+impl Wanted<'_> {
+    fn take(&mut self, ticket: &Ticket, target: &JudgedTarget, files: &mut Files) -> Result<()> {
+        match (self.readers, ticket.change) {
+            (Readers::LateComers, Change::Closed) => Ok(()),
+            (Readers::LateComers, Change::Changed | Change::Same) => {
+                let ticket = Ticket { change: Change::Raised, ..ticket.clone() };
+                self.export.take(&ticket, target, files)
+            }
+            _ => self.export.take(ticket, target, files),
+        }
+    }
+}
 
 impl<'r> Exports<'r> {
     /// Begins the files of the run's profiles.
     pub(super) fn begin(run: &Run<'r>) -> Self {
-        Self(run.profiles.profiles.iter().map(|profile| profile.begin(run)).collect())
+        let Chosen { profiles, late_comers, .. } = run.profiles;
+        let wanted = |profile: &&dyn Profile| Wanted {
+            export: profile.begin(run),
+            readers: if late_comers.contains(&profile.name()) {
+                Readers::LateComers
+            } else {
+                Readers::Regular
+            },
+        };
+        Self(profiles.iter().map(wanted).collect())
     }
 
     /// Has every profile take the next tickets.
@@ -162,8 +202,8 @@ impl<'r> Exports<'r> {
     ) -> Result<()> {
         let mut files = Files { staging, before };
         for Told { target, ticket } in targets {
-            for export in &mut self.0 {
-                ticket.as_ref().map_or(Ok(()), |ticket| export.take(ticket, target, &mut files))?;
+            for wanted in &mut self.0 {
+                ticket.as_ref().map_or(Ok(()), |ticket| wanted.take(ticket, target, &mut files))?;
             }
         }
         Ok(())
@@ -177,8 +217,8 @@ impl<'r> Exports<'r> {
     ) -> Result<Vec<String>> {
         let mut files = Files { staging, before };
         let mut notes = Vec::new();
-        for export in self.0 {
-            notes.extend(export.finish(&mut files)?);
+        for wanted in self.0 {
+            notes.extend(wanted.export.finish(&mut files)?);
         }
         Ok(notes)
     }

@@ -114,7 +114,7 @@ fn without_profiles_the_set_is_what_it_was() {
     let lock = ".helotriage.lock";
     assert_eq!(names, [lock, "run.json", "sources.csv", "tickets.csv", "tickets.jsonl"]);
     assert_eq!(notes, [""; 0]);
-    let all = Chosen { profiles: PROFILES.to_vec(), jira_issues: None };
+    let all = Chosen { profiles: PROFILES.to_vec(), ..Chosen::default() };
     let (whole, _) = publish(&all, one_of_each_change(), &by_port);
     for name in ["sources.csv", "tickets.csv", "tickets.jsonl"] {
         assert_eq!(bare[name], whole[name], "{name}");

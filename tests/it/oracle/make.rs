@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use globset::Glob;
 use helotriage::logs::mail::ShowsHelo;
 use helotriage::model::citation::Citation;
-use helotriage::model::finding::{Role, ScanHelo};
+use helotriage::model::finding::{Login, Role, ScanHelo};
 use helotriage::model::flow::{Action, Answer, Flow, FlowEvent, Host, Packet};
 use helotriage::model::input::{Devices, InputKind, InputReport, Span, Status, Tally};
 use helotriage::model::net::{Endpoint, NetSet, parse_network};
@@ -138,6 +138,7 @@ fn hosts(rng: &mut Rng) -> Vec<MergedHost> {
                     enabled: None,
                     ports: None,
                     finished: true,
+                    login: Login::Unknown,
                     named: Vec::new(),
                 }],
                 targets: targets(rng),
@@ -166,6 +167,7 @@ fn targets(rng: &mut Rng) -> Vec<ScanTarget> {
                 relays: Vec::new(),
                 opened: None,
                 scan_time: maybe(rng, 80, time),
+                login: Login::Unknown,
                 input: 9,
                 output: String::new(),
             });

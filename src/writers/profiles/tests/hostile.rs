@@ -121,7 +121,7 @@ proptest! {
         names in proptest::array::uniform6(hostile()),
         others in proptest::array::uniform6(hostile()),
     ) {
-        let all = Chosen { profiles: PROFILES.to_vec(), jira_issues: None };
+        let all = Chosen { profiles: PROFILES.to_vec(), ..Chosen::default() };
         let targets = vec![named_by_strangers(names), named_by_strangers(others), target()];
         let (set, _) = publish(&all, targets, &Standing::without_state);
         for (file, bytes) in set.iter().filter(|(file, _)| owns(file)) {
