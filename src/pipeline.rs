@@ -34,7 +34,7 @@ use crate::pipeline::remembered::{Remembered, pointless_risks};
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::state::{Changes, State};
-use crate::tickets::{Author, Setting, Standings, Status as TicketStatus, former_ids, ticket_id};
+use crate::tickets::{Author, Setting, Standings, Status as TicketStatus};
 use crate::writers::escape::{CsvCells, CsvSafe};
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;

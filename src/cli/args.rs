@@ -37,6 +37,9 @@ pub(super) enum Command {
     /// Write a starter policy, or check one.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Look at the state of nightly runs, export it, or make it forget.
+    #[command(subcommand)]
+    State(StateCommand),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -84,8 +87,8 @@ pub(super) struct RunArguments {
     /// importers only. On by default.
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub(super) csv_safe: Option<OnOff>,
-    /// The file of what must outlive a run, created where it is missing: a ticket is new once,
-    /// then open, and its due date never moves later.
+    /// The file of what must outlive a run, created where it is missing: tickets are new once,
+    /// then open, and resolved when scans and logs show it; logs are read on from where they ended.
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
     /// What logs do not say themselves.
@@ -177,6 +180,43 @@ pub(super) enum PolicyCommand {
         /// The policy file.
         file: PathBuf,
     },
+}
+
+/// `state`.
+#[derive(Debug, Subcommand)]
+pub(super) enum StateCommand {
+    /// Print the tickets by status, and how much the state holds.
+    Show {
+        /// Which state.
+        #[command(flatten)]
+        file: StateFile,
+    },
+    /// Print every row as a JSON object on a line of its own.
+    Export {
+        /// Which state.
+        #[command(flatten)]
+        file: StateFile,
+    },
+    /// Forget tickets, or what logs said of a server, for good: all that is named, or nothing.
+    Forget {
+        /// Which state.
+        #[command(flatten)]
+        file: StateFile,
+        /// Ticket ids, as `state show` prints them; addresses and names of servers, as logs have them.
+        #[arg(required = true, value_name = "TICKET_ID|HOST")]
+        what: Vec<String>,
+    },
+}
+
+/// A state file, named or by its policy.
+#[derive(Debug, Args)]
+pub(super) struct StateFile {
+    /// The state file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
+    /// The policy whose inputs section names it.
+    #[arg(long, value_name = "FILE", conflicts_with = "state")]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// A switch.

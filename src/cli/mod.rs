@@ -10,6 +10,7 @@ mod policy;
 mod progress;
 mod run;
 mod signals;
+mod state;
 mod terminal;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn dispatch(arguments: Arguments) -> Result<u8> {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Formats => terminal::print(formats().as_bytes()),
         Command::Policy(command) => policy::policy(&command),
+        Command::State(command) => state::state(&command),
         Command::Completions { shell } => terminal::print(&completions(shell)),
         Command::Man => terminal::print(&manual()?),
     }

@@ -80,9 +80,8 @@ pub(super) fn pointless_risks(
     let own = |target: &JudgedTarget| ticket_id(&target.asset.key, target.port);
     let ids: BTreeSet<String> =
         targets.iter().flat_map(|target| former_ids(target).chain([own(target)])).collect();
-    let is_known = |id: &String| {
-        ids.contains(id) || remembered.is_some_and(|known| known.tickets.knows(id))
-    };
+    let is_known =
+        |id: &String| ids.contains(id) || remembered.is_some_and(|known| known.tickets.knows(id));
     let risks = job.policy.accepted_risks.iter().map(|risk| &risk.ticket);
     let pointless: BTreeSet<&String> = risks.filter(|id| !is_known(id)).collect();
     let warn = |id| {

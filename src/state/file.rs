@@ -171,7 +171,18 @@ fn number(head: &[u8], at: usize) -> u32 {
 
 /// Opens a file whose header was checked, and checks the rest of it.
 pub(super) fn connect(path: &Path) -> Result<Connection> {
-    let checked = open(path).and_then(|connection| {
+    checked(path, open(path))
+}
+
+/// The same, to look only.
+pub(super) fn connect_to_look(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).and_then(harden);
+    checked(path, opened)
+}
+
+fn checked(path: &Path, opened: rusqlite::Result<Connection>) -> Result<Connection> {
+    let checked = opened.and_then(|connection| {
         let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
         Ok((connection, verdict))
     });
@@ -184,16 +195,21 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = harden(Connection::open_with_flags(path, flags)?)?;
+    // One file at rest, and nothing that a network file system or a copy of it would miss.
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    connection.pragma_update(None, "synchronous", "EXTRA")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+/// What a file may hold that somebody else wrote is no reason to run anything.
+fn harden(connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    // One file at rest, and nothing that a network file system or a copy of it would miss.
-    connection.pragma_update(None, "journal_mode", "DELETE")?;
-    connection.pragma_update(None, "synchronous", "EXTRA")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     Ok(connection)
 }
@@ -215,6 +231,13 @@ pub(super) fn told(path: &Path, error: &rusqlite::Error) -> Error {
             let message = "another program holds the state file; nothing was done";
             Error::output(path, message).with_kind(Kind::Locked)
         }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => Error::output(
+            path,
+            format!(
+                "cannot be read ({error}); where a run was stopped while it changed the state, the \
+                 next run puts it right"
+            ),
+        ),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             damaged(path, &error.to_string())
         }

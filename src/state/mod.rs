@@ -10,11 +10,13 @@ mod cursors;
 mod evidence;
 mod file;
 mod findings;
+mod forget;
 mod life;
 mod profiles;
 mod retest;
 mod runs;
 mod tickets;
+mod view;
 mod words;
 
 use std::fs::File;
@@ -30,6 +32,7 @@ pub use file::VERSION;
 pub use retest::Findings;
 pub use runs::{Delivery, RunId, Undelivered};
 pub use tickets::Tickets;
+pub use view::{Extent, TicketRow, View};
 
 /// The open state of this run; no other run can open it meanwhile.
 #[derive(Debug)]

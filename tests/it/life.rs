@@ -323,3 +323,54 @@ fn a_risk_accepted_for_no_ticket_is_told() {
     assert!(run.contains(warning), "{run}");
     assert!(run.contains("\"accepted_risk\": 1"), "{run}");
 }
+
+fn state(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let arguments = [&["state"], arguments, &["--state", "state.db"]].concat();
+    let output = helotriage(folder, &arguments);
+    let text = String::from_utf8(output.stdout.clone()).unwrap() + &told(&output);
+    (output.status.code(), text)
+}
+
+#[test]
+fn the_state_is_shown_exported_and_forgets() {
+    let mut nights = Nights::new();
+    let folder = nights.temp.path().to_owned();
+    let (code, text) = state(&folder, &["show"]);
+    assert_eq!((code, text.contains("state.db: there is no state")), (Some(2), true), "{text}");
+    assert!(!folder.join("state.db.lock").exists());
+    nights.connect(2, "ALLOW");
+    nights.run(&scan(3, OPEN));
+    nights.connect(5, "BLOCK");
+    nights.run(&scan(7, GONE));
+    let (code, text) = state(&folder, &["show"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("2 runs from 2026-11-04T06:00:00Z to 2026-11-08T06:00:00Z"), "{text}");
+    let line = "resolved: 1\n  P3 helo-203.0.113.25-25: reachable, first seen 2026-11-02T12:00:00Z, \
+                last seen 2026-11-05T12:00:00Z, due 2026-11-17T02:01:00Z\n";
+    assert!(text.ends_with(line), "{text}");
+
+    let (code, text) = state(&folder, &["export"]);
+    assert_eq!(code, Some(0), "{text}");
+    let rows: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |table: &'static str| rows.iter().filter(move |row| row["table"] == table);
+    let steps: Vec<_> = of("ticket_event").map(|row| (&row["at"], &row["new_status"])).collect();
+    assert_eq!(steps[0].0, "2026-11-04T06:00:00Z");
+    assert_eq!((steps[0].1, steps[1].1, steps.len()), (&"new".into(), &"resolved".into(), 2));
+    let finding = of("finding").next().unwrap();
+    assert_eq!(
+        (&finding["gone_scan"], &finding["facts"]["detected_by"][0]),
+        (&"weekly".into(), &10263.into())
+    );
+    assert_eq!(of("evidence").count(), 2);
+
+    let (code, text) = state(&folder, &["forget", ID, "helo-nobody-25"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("\"helo-nobody-25\" is no ticket and no logged server"), "{text}");
+    let (_, text) = state(&folder, &["show"]);
+    assert!(text.contains("resolved: 1"), "{text}");
+    assert_eq!(state(&folder, &["forget", ID, SERVER]).0, Some(0));
+    let (_, text) = state(&folder, &["export"]);
+    assert!(!text.contains("203.0.113.25"), "{text}");
+    assert_eq!(nights.status(&scan(8, OPEN)), "new");
+}
