@@ -19,6 +19,7 @@ use helotriage::model::policy::Policy;
 use helotriage::model::time::Timestamp;
 use helotriage::pipeline::{self, Job, Window};
 use helotriage::scan::read::{ScanOptions, read_scan};
+use helotriage::tickets::Templates;
 use helotriage::writers::escape::CsvSafe;
 use helotriage::writers::profiles::Chosen;
 
@@ -169,6 +170,7 @@ fn runs(criterion: &mut Criterion) {
         firewall: vec![firewall],
         mail: vec![mail],
         out: folder.path().join("out"),
+        templates: Templates::built_in().expect("templates"),
         profiles: Chosen::default(),
         csv_safe: CsvSafe::default(),
         state: None,

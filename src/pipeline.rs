@@ -34,7 +34,7 @@ use crate::pipeline::remembered::{Remembered, pointless_risks};
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::state::{Changes, State};
-use crate::tickets::{Author, Setting, Standings, Status as TicketStatus};
+use crate::tickets::{Author, Setting, Standings, Status as TicketStatus, Templates};
 use crate::writers::escape::{CsvCells, CsvSafe};
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;
@@ -54,6 +54,8 @@ pub struct Job {
     pub mail: Vec<String>,
     /// The output folder.
     pub out: PathBuf,
+    /// What the tickets' texts are made from.
+    pub templates: Templates,
     /// Ticket systems whose import files are wanted.
     pub profiles: Chosen,
     /// What becomes of CSV cells that a spreadsheet would take for formulas.
@@ -223,7 +225,8 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         account.warnings.extend(nights.warnings.iter().cloned());
     }
     account.warnings.extend(pointless_risks(job, &judgement.targets, remembered.as_ref()));
-    let author = Author::new(Setting { policy: &job.policy, inputs: book })?;
+    let setting = Setting { policy: &job.policy, inputs: book, templates: &job.templates };
+    let author = Author::new(setting);
     let csv = CsvCells::new(job.csv_safe);
     let profiles = remembered.as_ref().map(|known| known.profiles(&job.profiles));
     let profiles = profiles.unwrap_or_else(|| job.profiles.clone());

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::tickets::BUILT_IN;
 use crate::writers::profiles::{PROFILES, Profile};
 
 /// Finds out which SMTP findings of a Nessus scan matter, from your own firewall and mail logs.
@@ -34,7 +35,7 @@ pub(super) enum Command {
     Explain(ExplainArguments),
     /// List the supported log formats.
     Formats,
-    /// Write a starter policy, or check one.
+    /// Write a starter policy or the templates of ticket texts, or check a policy.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Look at the state of nightly runs, export it, or make it forget.
@@ -53,6 +54,11 @@ pub(super) enum Command {
 fn profile_names() -> PossibleValuesParser {
     let value = |profile: &&dyn Profile| PossibleValue::new(profile.name()).help(profile.system());
     PossibleValuesParser::new(PROFILES.iter().map(value))
+}
+
+/// The names of templates.
+fn template_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(BUILT_IN.map(|(name, _)| name))
 }
 
 /// `run`.
@@ -179,6 +185,16 @@ pub(super) enum PolicyCommand {
     Check {
         /// The policy file.
         file: PathBuf,
+    },
+    /// Write the built-in templates of ticket texts out, to begin your own with. Delete those that
+    /// you do not change: they stay as they are when later versions have better ones.
+    Templates {
+        /// The folder to write to, created where it is missing; no file in it is overwritten.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Only these.
+        #[arg(value_name = "NAME", value_parser = template_names())]
+        names: Vec<String>,
     },
 }
 

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
 use crate::policy::{InputFlag, Known, parse_input_flag, read_policy};
+use crate::tickets::Templates;
 use crate::writers::profiles;
 
 use super::args::InputArguments;
@@ -31,6 +32,11 @@ pub(super) fn policy_with_flags(file: Option<&Path>, flags: &InputArguments) -> 
         }
     }
     Ok(policy)
+}
+
+/// The templates of a policy, checked.
+pub(super) fn templates(policy: &Policy) -> Result<Templates> {
+    policy.templates.as_deref().map_or_else(Templates::built_in, Templates::read)
 }
 
 /// Reads the time of a flag.

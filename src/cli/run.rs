@@ -13,6 +13,7 @@ use crate::model::time::Timestamp;
 use crate::pipeline::{self, Job, Published, Window};
 use crate::scan::catalogue::PluginSelection;
 use crate::scan::read::{ScanOptions, Truncated};
+use crate::tickets::Templates;
 use crate::writers::escape::CsvSafe;
 use crate::writers::profiles::Chosen;
 use crate::writers::profiles::jira_export::read_jira_exports;
@@ -20,7 +21,7 @@ use crate::writers::publish::Step;
 
 use super::account;
 use super::args::{FailOn, OnOff, RunArguments};
-use super::inputs::{parse_time, policy_with_flags};
+use super::inputs::{parse_time, policy_with_flags, templates};
 use super::progress::{Progress, Verbosity};
 use super::signals::Signals;
 use super::terminal;
@@ -90,6 +91,7 @@ fn job(arguments: &RunArguments) -> Result<Job> {
         if typed.is_empty() { written } else { typed.to_vec() }
     };
     let profiles = profiles(arguments, &policy)?;
+    let templates = templates(&policy)?;
     let csv_safe = csv_safe(arguments, &policy);
     let now = parse_time("--now", arguments.inputs.now.as_deref())?;
     let plugins = PluginSelection::parse(&arguments.plugins).map_err(Error::usage)?;
@@ -99,7 +101,8 @@ fn job(arguments: &RunArguments) -> Result<Job> {
         firewall: given(&arguments.firewall, inputs.firewall),
         mail: given(&arguments.mail, inputs.mail),
         out: out_folder(arguments.out.as_deref(), inputs.out)?,
-        arguments: told_arguments(arguments, &policy, &profiles),
+        arguments: told_arguments(arguments, &policy, &profiles, &templates),
+        templates,
         profiles,
         csv_safe,
         state: arguments.state.clone().or(inputs.state),
@@ -168,6 +171,7 @@ fn told_arguments(
     arguments: &RunArguments,
     policy: &Policy,
     profiles: &Chosen,
+    templates: &Templates,
 ) -> BTreeMap<String, Vec<String>> {
     let mut told = BTreeMap::new();
     let mut tell = |name: &str, value: Vec<String>| {
@@ -177,6 +181,7 @@ fn told_arguments(
     };
     tell("plugins", vec![arguments.plugins.clone()]);
     tell("profile", profiles.profiles.iter().map(|p| p.name().to_owned()).collect());
+    tell("templates", templates.files().map(str::to_owned).collect());
     if csv_safe(arguments, policy) == CsvSafe::Off {
         tell("csv-safe", vec!["off".to_owned()]);
     }

@@ -28,6 +28,8 @@ pub struct Policy {
     pub input_rules: Vec<InputRule>,
     /// What is written besides the set of every run.
     pub outputs: Outputs,
+    /// The folder of templates that take the place of built-in ones.
+    pub templates: Option<PathBuf>,
     /// Networks whose addresses have a class.
     pub networks: Networks,
     /// The assets in the order of the file.

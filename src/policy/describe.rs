@@ -50,6 +50,9 @@ fn inputs(text: &mut String, policy: &Policy) {
     if policy.outputs.csv_safe == Some(false) {
         line(text, 0, "csv_safe", "formulas in CSV cells stand as they are");
     }
+    if let Some(templates) = &policy.templates {
+        line(text, 0, "templates", &templates.display().to_string());
+    }
     let state = policy.inputs.state.as_ref().map(|state| state.display().to_string());
     line(text, 0, "state", &state.unwrap_or_else(|| "none".to_owned()));
     for rule in &policy.input_rules {

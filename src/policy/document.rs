@@ -67,9 +67,8 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Refuses keys other than `known`, naming the nearest one; keys in `later` with the words
-    /// that this version does not support them yet.
-    pub(super) fn check_keys(&self, known: &[&str], later: &[&str]) -> Result<()> {
+    /// Refuses keys other than `known`, naming the nearest one.
+    pub(super) fn check_keys(&self, known: &[&str]) -> Result<()> {
         let mut keys: Vec<_> = self.table.keys().collect();
         keys.sort_by_key(|key| key.span().start);
         for key in keys {
@@ -79,11 +78,7 @@ impl<'a> Section<'a> {
             }
             let place =
                 if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) };
-            let message = if later.contains(&word) {
-                format!("key {word:?}{place} is not supported by this version yet; remove it")
-            } else {
-                format!("unknown key {word:?}{place}; {}", expected_one_of(word, known))
-            };
+            let message = format!("unknown key {word:?}{place}; {}", expected_one_of(word, known));
             return Err(self.document.error(&key.span(), message));
         }
         Ok(())

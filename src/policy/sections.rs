@@ -2,7 +2,7 @@
 //! types, every value checked. One function a section; the first error ends the reading.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Known;
 use super::document::{Found, Section};
@@ -16,10 +16,11 @@ use crate::model::policy::{
 };
 use crate::model::text::id_part;
 
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "inputs",
     "input",
     "outputs",
+    "templates",
     "networks",
     "asset",
     "verdicts",
@@ -28,12 +29,9 @@ const TOP: [&str; 9] = [
     "accepted_risk",
 ];
 
-/// Keys of the policy that later versions will read.
-const TOP_LATER: [&str; 1] = ["templates"];
-
 /// The whole file.
 pub(super) fn policy(root: &Section, path: &Path, known: Known<'_>) -> Result<Policy> {
-    root.check_keys(&TOP, &TOP_LATER)?;
+    root.check_keys(&TOP)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     Ok(Policy {
         path: Some(path.to_path_buf()),
@@ -44,6 +42,7 @@ pub(super) fn policy(root: &Section, path: &Path, known: Known<'_>) -> Result<Po
             .map(|block| input_rule(block, folder, known.formats))
             .collect::<Result<_>>()?,
         outputs: section_or_default(root, "outputs", |s| outputs(s, folder, known.profiles))?,
+        templates: root.section("templates")?.map(|s| templates(&s, folder)).transpose()?,
         networks: section_or_default(root, "networks", networks)?,
         assets: assets(&root.blocks("asset")?)?,
         verdicts: section_or_default(root, "verdicts", verdicts)?,
@@ -62,7 +61,7 @@ fn section_or_default<'a, T: Default>(
 }
 
 fn inputs(section: &Section, folder: &Path) -> Result<Inputs> {
-    section.check_keys(&["scan", "firewall", "mail", "out", "state"], &[])?;
+    section.check_keys(&["scan", "firewall", "mail", "out", "state"])?;
     let globs = |key| all(section.texts(key)?, |text| values::joined_glob(text, folder));
     Ok(Inputs {
         scan: globs("scan")?,
@@ -74,7 +73,7 @@ fn inputs(section: &Section, folder: &Path) -> Result<Inputs> {
 }
 
 fn outputs(section: &Section, folder: &Path, profiles: &[&str]) -> Result<Outputs> {
-    section.check_keys(&["profiles", "jira_export", "csv_safe"], &[])?;
+    section.check_keys(&["profiles", "jira_export", "csv_safe"])?;
     Ok(Outputs {
         profiles: all(section.texts("profiles")?, |text| values::output_profile(text, profiles))?,
         jira_export: all(section.texts("jira_export")?, |text| {
@@ -84,9 +83,16 @@ fn outputs(section: &Section, folder: &Path, profiles: &[&str]) -> Result<Output
     })
 }
 
+fn templates(section: &Section, folder: &Path) -> Result<PathBuf> {
+    section.check_keys(&["dir"])?;
+    let dir = optional(section.text("dir")?, values::filled)?;
+    dir.map(|dir| folder.join(dir))
+        .ok_or_else(|| section.error("has no dir; expected dir = \"FOLDER\" of your templates"))
+}
+
 fn input_rule(section: &Section, folder: &Path, formats: &[&str]) -> Result<InputRule> {
     let keys = ["path", "format", "zone", "server", "device", "covers", "raw_field"];
-    section.check_keys(&keys, &[])?;
+    section.check_keys(&keys)?;
     let path = section
         .text("path")?
         .ok_or_else(|| section.error("has no path; expected path = \"GLOB\" of its inputs"))?;
@@ -105,7 +111,7 @@ fn input_rule(section: &Section, folder: &Path, formats: &[&str]) -> Result<Inpu
 }
 
 fn networks(section: &Section) -> Result<Networks> {
-    section.check_keys(&["trusted", "internal", "scanners", "proxies"], &[])?;
+    section.check_keys(&["trusted", "internal", "scanners", "proxies"])?;
     let set = |key| net_set(section.texts(key)?);
     Ok(Networks {
         trusted: set("trusted")?,
@@ -143,7 +149,7 @@ fn asset(section: &Section) -> Result<AssetPolicy> {
         "owner",
         "critical",
     ];
-    section.check_keys(&keys, &[])?;
+    section.check_keys(&keys)?;
     let matches = all(section.texts("match")?, values::asset_match)?;
     if matches.is_empty() {
         let message = "matches nothing; expected match = [...] with addresses, networks or names";
@@ -172,7 +178,7 @@ fn verdicts(section: &Section) -> Result<BTreeMap<String, Action>> {
 }
 
 fn correlation(section: &Section) -> Result<Correlation> {
-    section.check_keys(&["tolerance", "window"], &[])?;
+    section.check_keys(&["tolerance", "window"])?;
     let tolerance = optional(section.text("tolerance")?, values::tolerance)?;
     Ok(Correlation {
         tolerance_seconds: tolerance.unwrap_or(Correlation::default().tolerance_seconds),
@@ -181,7 +187,7 @@ fn correlation(section: &Section) -> Result<Correlation> {
 }
 
 fn priority(section: &Section) -> Result<DuePlan> {
-    section.check_keys(&["profile", "days"], &[])?;
+    section.check_keys(&["profile", "days"])?;
     let profile = optional(section.text("profile")?, values::profile)?;
     let numbers = section.numbers("days")?;
     let Some(first) = numbers.first() else { return Ok(profile.unwrap_or_default()) };
@@ -207,7 +213,7 @@ fn accepted_risks(blocks: &[Section]) -> Result<Vec<AcceptedRisk>> {
 }
 
 fn accepted_risk(section: &Section) -> Result<AcceptedRisk> {
-    section.check_keys(&["ticket", "until", "reason"], &[])?;
+    section.check_keys(&["ticket", "until", "reason"])?;
     let lacks = |what: &str| section.error(&format!("has no {what}"));
     let ticket = optional(section.text("ticket")?, values::ticket)?
         .ok_or_else(|| lacks("ticket; expected ticket = \"ID\" as in tickets.csv"))?;

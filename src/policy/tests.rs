@@ -57,6 +57,9 @@ local_domains = ["example.com"]
 owner = "mail-team"
 critical = true
 
+[templates]
+dir = "words"
+
 [verdicts]
 "FWD-ACCEPT" = "allow"
 FWD-DROP = "deny"
@@ -93,6 +96,7 @@ fn a_whole_policy_is_read() {
     let mx = policy.asset(&["203.0.113.25".parse().unwrap()], &[]).unwrap();
     assert_eq!((mx.role, mx.critical), (AssetRole::Mx, true));
     assert_eq!(mx.log_names, ["mx1", "mail01"]);
+    assert_eq!(policy.templates.as_deref(), Some(Path::new("/etc/ht/words")));
     assert_eq!(policy.verdicts.len(), 2);
     assert_eq!((policy.inputs.state.is_some(), policy.accepted_risks.len()), (true, 1));
     assert_eq!(policy.correlation.tolerance_seconds, 120);
@@ -159,14 +163,18 @@ fn wrong_flags_are_told() {
 }
 
 /// (policy, the error after its path)
-const WRONG: [(&str, &str); 28] = [
+const WRONG: [(&str, &str); 29] = [
+    (
+        "[templates]\n",
+        "line 1: [templates] has no dir; expected dir = \"FOLDER\" of your templates",
+    ),
     (
         "[networks]\ntrusted = [\"10.0.0.0/8\",\n\"010.1.0.0/16\"]",
         "line 3: trusted: \"010.1.0.0/16\" is no network; expected an address or a network such as 192.0.2.0/24 or 2001:db8::/32, without leading zeros",
     ),
     (
         "[network]\n",
-        "line 1: unknown key \"network\"; expected \"networks\", the nearest of inputs, input, outputs, networks, asset, verdicts, correlation, priority, accepted_risk",
+        "line 1: unknown key \"network\"; expected \"networks\", the nearest of inputs, input, outputs, templates, networks, asset, verdicts, correlation, priority, accepted_risk",
     ),
     (
         "\n[[asset]]\nmatch = [\"a\"]\nrolle = \"mx\"",
@@ -317,6 +325,8 @@ fn the_starter_is_a_valid_policy_in_both_forms() {
         "ticket =",
         "until =",
         "reason =",
+        "dir =",
+        "[templates]",
         "\"",
     ];
     let uncommented: String = STARTER
@@ -341,6 +351,7 @@ fn a_policy_is_described() {
         "trusted: 10.20.0.0/16\n",
         "asset: mx1\n  match: 203.0.113.25, mx1.example.com\n  role: mx\n",
         "log prefix: \"FWD-ACCEPT\" means allow\n",
+        "templates: /etc/ht/words\n",
         "state: /etc/ht/state.db\n",
         "accepted risk: helo-mx1-25 until 2027-01-31: partner feed\n",
         "due: strict: P1 4, P2 14, P3 30, P4 180 days\n",

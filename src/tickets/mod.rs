@@ -10,7 +10,9 @@ mod firewall;
 mod identity;
 mod place;
 mod proof;
+mod templates;
 mod texts;
+mod trial;
 mod words;
 
 #[cfg(test)]
@@ -31,6 +33,7 @@ use crate::model::time::Timestamp;
 
 pub use identity::{former_ids, ticket_id};
 pub use place::Place;
+pub use templates::{BUILT_IN, Templates};
 pub use texts::{Author, Texts};
 
 /// Where a ticket stands in its life; runs without state know only [`Status::New`].
@@ -301,4 +304,6 @@ pub struct Setting<'a> {
     pub policy: &'a Policy,
     /// The run's inputs, in the order of `Citation::input`.
     pub inputs: &'a [InputReport],
+    /// What the texts are made from.
+    pub templates: &'a Templates,
 }

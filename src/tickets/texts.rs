@@ -1,14 +1,13 @@
 //! The texts of a ticket. In: a judged target, the policy, the inputs. Out: summary, description,
-//! remediation, verification and rollback, from the templates in `templates/`.
+//! remediation, verification and rollback, from the templates of `templates`.
 //!
 //! What is advised is decided in `advice`, phrases are made in `words`; here they meet the
 //! templates. Networks, addresses and ids are filled in; foreign names stand between quotes and
 //! in no command line, unless they are plain host names.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Value, context};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::judged::{JudgedAsset, JudgedSource, JudgedTarget, Rule, Verdict};
 use crate::tickets::advice::{Approach, FirewallKind, ServerKind, allowed_networks, of_family};
 use crate::tickets::firewall::NftRule;
@@ -17,29 +16,6 @@ use crate::tickets::{Setting, Standing, Ticket, commands, firewall, proof, ticke
 
 /// The connection check, which writes an item only where the server refuses the scanner.
 const CHECK: u32 = 18528;
-
-/// Every template by name; `include` finds them here.
-const TEMPLATES: [(&str, &str); 19] = [
-    ("summary.txt", include_str!("templates/summary.txt")),
-    ("description.txt", include_str!("templates/description.txt")),
-    ("remediation.txt", include_str!("templates/remediation.txt")),
-    ("verification.txt", include_str!("templates/verification.txt")),
-    ("rollback.txt", include_str!("templates/rollback.txt")),
-    ("compromise.txt", include_str!("templates/compromise.txt")),
-    ("find_logs.txt", include_str!("templates/find_logs.txt")),
-    ("prepare.txt", include_str!("templates/prepare.txt")),
-    ("firewall_netfilter.txt", include_str!("templates/firewall_netfilter.txt")),
-    ("firewall_asa.txt", include_str!("templates/firewall_asa.txt")),
-    ("firewall_fortigate.txt", include_str!("templates/firewall_fortigate.txt")),
-    ("firewall_panos.txt", include_str!("templates/firewall_panos.txt")),
-    ("firewall_generic.txt", include_str!("templates/firewall_generic.txt")),
-    ("server_postfix.txt", include_str!("templates/server_postfix.txt")),
-    ("server_exim.txt", include_str!("templates/server_exim.txt")),
-    ("server_sendmail.txt", include_str!("templates/server_sendmail.txt")),
-    ("server_exchange.txt", include_str!("templates/server_exchange.txt")),
-    ("server_opensmtpd.txt", include_str!("templates/server_opensmtpd.txt")),
-    ("server_generic.txt", include_str!("templates/server_generic.txt")),
-];
 
 /// The texts of one ticket; the first on one line, the others of several lines, plain text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,48 +36,35 @@ pub struct Texts {
 #[derive(Debug)]
 pub struct Author<'a> {
     setting: Setting<'a>,
-    templates: Environment<'static>,
 }
 
 impl<'a> Author<'a> {
-    /// An author for this policy and these inputs.
-    ///
-    /// # Errors
-    /// None in a build whose tests pass: a template that does not parse is found by them.
-    pub fn new(setting: Setting<'a>) -> Result<Self> {
-        let mut templates = Environment::new();
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .keep_trailing_newline(true)
-            .build();
-        templates.set_syntax(syntax.map_err(|e| template_fault(&e))?);
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        for (name, text) in TEMPLATES {
-            templates.add_template(name, text).map_err(|e| template_fault(&e))?;
-        }
-        Ok(Self { setting, templates })
+    /// An author for this policy, these inputs and templates.
+    pub fn new(setting: Setting<'a>) -> Self {
+        Self { setting }
     }
 
     /// The ticket of a target.
     ///
     /// # Errors
-    /// As [`Author::new`]: a name that a template uses and that is not given.
+    /// Of kind `Usage`: a template that cannot be rendered for this target, though it could for
+    /// those of [`Templates::read`](crate::tickets::Templates::read).
     pub fn ticket(&self, target: &JudgedTarget, standing: Standing) -> Result<Ticket> {
-        let values = context! { ..self.facts(target), ..self.advice(target) };
-        let render = |name: &str| -> Result<String> {
-            let template = self.templates.get_template(name).map_err(|e| template_fault(&e))?;
-            let text = template.render(values.clone()).map_err(|e| template_fault(&e))?;
-            Ok(text.trim().to_owned())
-        };
+        let values = self.values(target);
+        let render = |name: &str| self.setting.templates.render(name, &values);
         let texts = Texts {
-            summary: render("summary.txt")?,
+            summary: one_line(&render("summary.txt")?),
             description: render("description.txt")?,
             remediation: render("remediation.txt")?,
             verification: render("verification.txt")?,
             rollback: render("rollback.txt")?,
         };
         Ok(Ticket::of(target, standing, self.setting.inputs, texts))
+    }
+
+    /// All that templates can use, by name.
+    pub(super) fn values(&self, target: &JudgedTarget) -> Value {
+        context! { ..self.facts(target), ..self.advice(target) }
     }
 
     /// What the templates may tell of the scan and the logs.
@@ -162,7 +125,7 @@ impl<'a> Author<'a> {
 
     /// What the templates may advise.
     fn advice(&self, target: &JudgedTarget) -> Value {
-        let Setting { policy, inputs } = self.setting;
+        let Setting { policy, inputs, .. } = self.setting;
         let JudgedTarget { asset, port, .. } = target;
         let address = commands::address(asset);
         let six = address.is_some_and(|ip| ip.is_ipv6());
@@ -209,9 +172,12 @@ fn rule(rule: &NftRule) -> Value {
 
 /// Banners and refusals, each on one line.
 fn outputs(outputs: &[String]) -> Vec<String> {
-    let one_line = |text: &String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let lines = outputs.iter().map(one_line).filter(|line| !line.is_empty());
+    let lines = outputs.iter().map(|text| one_line(text)).filter(|line| !line.is_empty());
     lines.take(2).map(|line| words::quotable(&line, 160)).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn names(asset: &JudgedAsset) -> Vec<Box<str>> {
@@ -225,8 +191,4 @@ fn users(target: &JudgedTarget) -> String {
     users.sort_unstable();
     users.dedup();
     words::quoted_list(&users, 5)
-}
-
-fn template_fault(error: &minijinja::Error) -> Error {
-    Error::usage(format!("a ticket template cannot be used: {error:#}"))
 }

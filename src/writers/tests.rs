@@ -12,8 +12,8 @@ use crate::model::input::{RejectedLine, Status};
 use crate::model::judged::{Priority, Unmatched, UnmatchedServer, Verdict};
 use crate::model::policy::Policy;
 use crate::model::text::shown_short;
-use crate::tickets::Setting;
 use crate::tickets::fixtures::{asset, inputs, policy, target, time, with_sources};
+use crate::tickets::{Setting, Templates};
 
 /// One run over these targets, handed to `check`.
 fn with_run<T>(targets: Vec<JudgedTarget>, check: impl FnOnce(&Run<'_>) -> T) -> T {
@@ -38,7 +38,9 @@ fn with_inputs<T>(
         ..Judgement::default()
     };
     let policy: Policy = policy(&["10.20.0.0/16"]);
-    let author = Author::new(Setting { policy: &policy, inputs }).unwrap();
+    let templates = Templates::built_in().unwrap();
+    let setting = Setting { policy: &policy, inputs, templates: &templates };
+    let author = Author::new(setting);
     let account = Account {
         reference_time: Some(time("2026-11-04T00:00:00Z")),
         arguments: BTreeMap::from([("plugins".to_owned(), vec!["smtp".to_owned()])]),

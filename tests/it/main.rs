@@ -12,6 +12,7 @@ mod known_truth;
 mod determinism;
 mod demo;
 mod refusals;
+mod templates;
 mod stopped;
 mod life;
 mod nights;

@@ -12,6 +12,7 @@ use helotriage::model::time::Timestamp;
 use helotriage::pipeline::{self, Job, Published, Window};
 use helotriage::scan::read::ScanOptions;
 use helotriage::state::State;
+use helotriage::tickets::Templates;
 use helotriage::writers::escape::CsvSafe;
 use helotriage::writers::profiles::Chosen;
 use helotriage::writers::publish::Step;
@@ -31,6 +32,7 @@ fn run(folder: &Path, before: &mut dyn FnMut(&str)) -> helotriage::error::Result
         firewall: inside("firewall"),
         mail: inside("mail"),
         out: folder.join("out"),
+        templates: Templates::built_in().unwrap(),
         profiles: Chosen::default(),
         csv_safe: CsvSafe::default(),
         state: Some(folder.join("state.db")),

@@ -13,7 +13,9 @@ use crate::model::input::Span;
 use crate::model::policy::AcceptedRisk;
 
 fn ticket(target: &JudgedTarget, policy: &Policy, inputs: &[InputReport]) -> Ticket {
-    let author = Author::new(Setting { policy, inputs }).unwrap();
+    let templates = Templates::built_in().unwrap();
+    let setting = Setting { policy, inputs, templates: &templates };
+    let author = Author::new(setting);
     author.ticket(target, Standing::new(target)).unwrap()
 }
 

@@ -12,7 +12,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use crate::model::judged::{JudgedTarget, Judgement, Priority, Verdict};
 use crate::model::policy::Policy;
 use crate::tickets::fixtures::{inputs, policy, target, time, with_sources};
-use crate::tickets::{Author, Change, Setting, Standing, Status};
+use crate::tickets::{Author, Change, Setting, Standing, Status, Templates};
 use crate::writers::escape::CsvCells;
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::*;
@@ -32,7 +32,9 @@ fn publish(
     let judgement = Judgement { targets, ..Judgement::default() };
     let inputs = inputs("netfilter", "postfix");
     let policy: Policy = policy(&["10.20.0.0/16"]);
-    let author = Author::new(Setting { policy: &policy, inputs: &inputs }).unwrap();
+    let templates = Templates::built_in().unwrap();
+    let setting = Setting { policy: &policy, inputs: &inputs, templates: &templates };
+    let author = Author::new(setting);
     let run = Run {
         judgement: &judgement,
         author: &author,
