@@ -41,36 +41,28 @@ pub fn parse_ip(text: &[u8]) -> Option<IpAddr> {
 
 /// The hot half of [`parse_ip`]: four decimal numbers in one pass, without allocation.
 fn parse_ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    if text.len() < 7 || text.len() > 15 {
-        return None;
-    }
-    let (mut address, mut dots) = (0u32, 0u8);
-    let (mut octet, mut digits) = (0u32, 0u8);
-    for &byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit < 10 {
-            octet = octet.wrapping_mul(10).wrapping_add(u32::from(digit));
-            digits = digits.wrapping_add(1);
-        } else if byte == b'.' && is_octet(octet, digits) {
-            address = address << 8 | octet;
-            dots = dots.wrapping_add(1);
-            (octet, digits) = (0, 0);
-        } else {
-            return None;
-        }
-    }
-    let whole = dots == 3 && is_octet(octet, digits);
-    whole.then(|| Ipv4Addr::from(address << 8 | octet))
+    let (a, rest) = octet(text)?;
+    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
+    rest.is_empty().then(|| Ipv4Addr::new(a, b, c, d))
 }
 
-/// Whether a number of so many digits is one: no leading zero (`010` would be octal elsewhere).
-fn is_octet(value: u32, digits: u8) -> bool {
-    match digits {
-        1 => true,
-        2 => value >= 10,
-        3 => (100..=255).contains(&value),
-        _ => false,
-    }
+/// The number from 0 to 255 at the start, without a leading zero (`010` would be octal elsewhere),
+/// and what follows.
+#[inline]
+fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| Some(byte.wrapping_sub(b'0')).filter(|digit| *digit < 10);
+    let (&first, rest) = text.split_first()?;
+    let first = digit(first)?;
+    let next = |rest: &[u8]| rest.first().and_then(|byte| digit(*byte));
+    let Some(second) = next(rest) else { return Some((first, rest)) };
+    let rest = rest.get(1..)?;
+    let two = first * 10 + second;
+    let Some(third) = next(rest) else { return (first > 0).then_some((two, rest)) };
+    let value = u16::from(two) * 10 + u16::from(third);
+    let value = u8::try_from(value).ok().filter(|_| first > 0)?;
+    Some((value, rest.get(1..)?))
 }
 
 /// Reads a TCP port: decimal digits only, 0 to 65535.

@@ -124,7 +124,8 @@ impl<'a> Message<'a> {
 }
 
 fn parse_message<'a>(line: &Line<'a>, message: &Message<'a>) -> Parsed<'a> {
-    let (text, count) = unwrap_repetition(message.text);
+    let repeated = message.text.starts_with(b"message repeated ");
+    let (text, count) = if repeated { unwrap_repetition(message.text) } else { (message.text, 1) };
     let record = match message.id {
         302_013 => parse_built(line, text),
         302_014 => parse_teardown(line, text),

@@ -91,7 +91,8 @@ pub trait FirewallFormat: Sync {
 
     /// Byte patterns for a port: a line that is evidence for that *destination* port contains at
     /// least one of them (with any client port, NAT port included where a NAT address can be the
-    /// target). Searched for over whole blocks, so they should be as rare as they can be.
+    /// target). Searched for over whole blocks, so they should be as rare as they can be. One that
+    /// ends in a digit stands only where no other digit follows.
     fn needles(&self, port: u16) -> Vec<Vec<u8>>;
 
     /// Longest line that the product writes, in bytes: more than the usual limit only where a whole

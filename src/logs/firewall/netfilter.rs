@@ -9,12 +9,15 @@
 //! and the prefix is handed on. Skipped: everything but TCP, the packet that an ICMP error quotes,
 //! fragments without ports, sysklogd's `last message repeated` (it names no packet).
 
+mod packet;
+
 use crate::logs::clock::LogTime;
-use crate::logs::fields::{Mark, before, words};
-use crate::logs::firewall::ends::{Parsed, REPEATED, conclude, end, unwrap_repetition};
+use crate::logs::fields::{Mark, find_near};
+use crate::logs::firewall::ends::{Parsed, REPEATED, conclude, unwrap_repetition};
+use crate::logs::firewall::netfilter::packet::TcpPacket;
 use crate::logs::firewall::{FirewallFormat, FlowRecord, Join, JoinRule, Shows};
 use crate::logs::line::{Columns, Line, Outcome};
-use crate::model::flow::{Action, Packet};
+use crate::model::flow::Action;
 use crate::model::net::parse_decimal;
 use memchr::memmem::Finder;
 
@@ -66,6 +69,21 @@ impl FirewallFormat for Format {
     ) -> Outcome {
         conclude(parse_packet(line), out)
     }
+
+    fn parse_own<'a>(
+        &self,
+        line: &Line<'a>,
+        columns: &Columns,
+        out: &mut Vec<FlowRecord<'a>>,
+    ) -> Option<Outcome> {
+        if is_kernel_tag(line)
+            && let Some((prefix, packet)) = read_usual(line)
+        {
+            out.push(record_of(line, (None, prefix), 1, &packet));
+            return Some(Outcome::Event);
+        }
+        self.recognises(line).then(|| self.parse(line, columns, out))
+    }
 }
 
 /// Whether the tag can be a kernel's or none at all. A program with a pid that is no logger of
@@ -82,7 +100,10 @@ fn is_kernel_tag(line: &Line<'_>) -> bool {
 }
 
 fn parse_packet<'a>(line: &Line<'a>) -> Parsed<'a> {
-    let text = if line.pid.is_some() { line.body } else { line.from_tag() };
+    if let Some((prefix, packet)) = read_usual(line) {
+        return Ok(Some(record_of(line, (None, prefix), 1, &packet)));
+    }
+    let text = own_text(line);
     let (mut head, mut packet) = split_prefix(text);
     let mut count = 1;
     if REPEATED.find(head).is_some() {
@@ -90,31 +111,56 @@ fn parse_packet<'a>(line: &Line<'a>) -> Parsed<'a> {
         (head, packet) = split_prefix(message);
         count = times;
     }
-    let packet = PacketWords::read(packet);
-    if !matches!(packet.protocol, b"TCP" | b"tcp" | b"6") || packet.part == Part::Piece {
-        return Ok(None);
+    let packet = TcpPacket::read(packet)?;
+    Ok(packet.map(|packet| record_of(line, split_own_head(head), count, &packet)))
+}
+
+fn own_text<'a>(line: &Line<'a>) -> &'a [u8] {
+    if line.pid.is_some() { line.body } else { line.from_tag() }
+}
+
+/// The prefix and the packet of a line as most are, in which nothing but the kernel's uptime stands
+/// between the tag and the prefix, and the packet's words in the kernel's order. None for all others.
+fn read_usual<'a>(line: &Line<'a>) -> Option<(&'a [u8], TcpPacket<'a>)> {
+    let text = own_text(line);
+    // Nothing before the first `=` can be another mark of `split_prefix`.
+    let start = find_near(text, b'=')?.checked_sub(2)?;
+    let (head, packet) = text.split_at_checked(start)?;
+    let head = head.strip_prefix(b"kernel:").unwrap_or(head);
+    let has_colon = find_near(head, b':').is_some();
+    if has_colon && (KERNEL.find(head).is_some() || REPEATED.find(head).is_some()) {
+        return None;
     }
-    let src = end((Some(packet.src), "SRC"), (Some(packet.spt), "SPT"))?;
-    let dst = end((Some(packet.dst), "DST"), (Some(packet.dpt), "DPT"))?;
-    let (own_time, prefix) = split_own_head(head);
-    let verdict = action_of(prefix);
-    let mut record = FlowRecord::new(line, verdict, src, dst);
+    let packet = TcpPacket::read_usual(packet.strip_prefix(b"IN=")?)?;
+    match split_bare_head(head) {
+        (None, prefix) => Some((prefix, packet)),
+        (Some(_), _) => None,
+    }
+}
+
+fn record_of<'a>(
+    line: &Line<'a>,
+    (own_time, prefix): (Option<LogTime>, &'a [u8]),
+    count: u32,
+    packet: &TcpPacket<'a>,
+) -> FlowRecord<'a> {
+    let mut record = FlowRecord::new(line, action_of(prefix), packet.src, packet.dst);
     record.time = line.time.or(own_time);
     record.packet = packet.flags.kind();
     record.count = count;
     record.prefix = Some(prefix);
-    record.join = twin_of(prefix, &packet);
-    Ok(Some(record))
+    record.join = twin_of(prefix, packet);
+    record
 }
 
 /// UFW at `logging medium` and above writes `[UFW AUDIT]` beside the verdict's line of the same
 /// packet, microseconds apart, with the same IP identification. It mostly comes first and then
 /// stands as a source seen without a verdict, which the verdict's line says too.
-fn twin_of(prefix: &[u8], packet: &PacketWords<'_>) -> Option<Join> {
+fn twin_of(prefix: &[u8], packet: &TcpPacket<'_>) -> Option<Join> {
     if !prefix.starts_with(b"[UFW ") || packet.id.is_empty() {
         return None;
     }
-    let facts = (packet.src, packet.dst, packet.spt, packet.dpt, packet.id, packet.flags.0);
+    let facts = (packet.src, packet.dst, packet.id, packet.flags);
     Some(Join::new(JoinRule::Verdict { within: 1 }, facts))
 }
 
@@ -143,12 +189,17 @@ fn split_described(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
 /// Cuts what stands before the prefix: `kernel:`, uptime in brackets, a time in brackets
 /// (`dmesg -T`), a priority, Proxmox's `101 1 tap101i0-IN 20/Jun/2022:13:12:46 +0200`.
 fn split_own_head(head: &[u8]) -> (Option<LogTime>, &[u8]) {
-    let mut time = None;
     let mut rest = head;
     while let Some(at) = KERNEL.find(rest) {
         rest = rest.get(at.saturating_add(7)..).unwrap_or_default();
     }
-    rest = rest.trim_ascii();
+    split_bare_head(rest)
+}
+
+/// The same of what stands behind the last `kernel:`.
+fn split_bare_head(head: &[u8]) -> (Option<LogTime>, &[u8]) {
+    let mut time = None;
+    let mut rest = head.trim_ascii();
     if let Some((found, after)) = proxmox_head(rest) {
         return (Some(found), after.trim_ascii());
     }
@@ -181,21 +232,24 @@ fn proxmox_head(text: &[u8]) -> Option<(LogTime, &[u8])> {
 
 /// `[  133.920000]` (uptime: no time) or `[Tue Dec 29 12:01:27 2015]`.
 fn bracketed_time(text: &[u8]) -> Option<(Option<LogTime>, &[u8])> {
-    let inner = before(text.strip_prefix(b"[")?, b"]")?;
-    let rest = text.get(inner.len().checked_add(2)?..)?;
+    let text = text.strip_prefix(b"[")?;
+    let (inner, rest) = text.split_at_checked(find_near(text, b']')?)?;
+    let rest = rest.get(1..)?;
     let digits = inner.trim_ascii();
     if !digits.is_empty() && digits.iter().all(|b| b.is_ascii_digit() || *b == b'.') {
         return Some((None, rest));
     }
-    let (time, _) = LogTime::parse_rfc3164(inner.get(4..)?)?;
+    // A weekday and a blank.
+    let (time, _) = LogTime::parse_rfc3164(inner.get(3..)?.strip_prefix(b" ")?)?;
     Some((Some(time), rest))
 }
 
 /// `<4>` in the middle of a line.
 fn priority(text: &[u8]) -> Option<(Option<LogTime>, &[u8])> {
-    let digits = before(text.strip_prefix(b"<")?, b">")?;
+    let text = text.strip_prefix(b"<")?;
+    let (digits, rest) = text.split_at_checked(find_near(text, b'>')?)?;
     parse_decimal(digits).filter(|n| *n < 192)?;
-    Some((None, text.get(digits.len().checked_add(2)?..)?))
+    Some((None, rest.get(1..)?))
 }
 
 /// What the administrator's prefix says, by the usual words.
@@ -211,8 +265,17 @@ fn action_of(prefix: &[u8]) -> Action {
 /// contradict each other.
 pub(super) fn action_of_words(text: &[u8]) -> Action {
     let mut said = (false, false);
-    for word in text.to_ascii_uppercase().split(|b| !b.is_ascii_uppercase()) {
-        match verdict_of_word(word) {
+    for word in text.split(|b| !b.is_ascii_alphabetic()) {
+        let mut short = [0; 16];
+        let verdict = match short.get_mut(..word.len()) {
+            Some(capitals) => {
+                capitals.copy_from_slice(word);
+                capitals.make_ascii_uppercase();
+                verdict_of_word(capitals)
+            }
+            None => verdict_of_word(&word.to_ascii_uppercase()),
+        };
+        match verdict {
             Action::Allow => said.0 = true,
             Action::Deny => said.1 = true,
             Action::Close | Action::Unknown => {}
@@ -263,99 +326,6 @@ fn verdict_of_word(word: &[u8]) -> Action {
         _ if DENY.iter().any(at_edge) => Action::Deny,
         _ if ALLOW.iter().any(at_edge) => Action::Allow,
         _ => Action::Unknown,
-    }
-}
-
-/// Whether a packet has a whole TCP header.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-enum Part {
-    #[default]
-    Whole,
-    /// A later fragment or a header that was cut: no ports.
-    Piece,
-}
-
-/// TCP flags seen, one bit each, and whether the line prints them at all.
-#[derive(Clone, Copy, Default)]
-struct Flags(u8);
-
-impl Flags {
-    const PRINTED: u8 = 1;
-    const SYN: u8 = 2;
-    const ACK: u8 = 4;
-    const OTHER: u8 = 8;
-
-    fn kind(self) -> Packet {
-        match self.0 {
-            0 => Packet::Connection,
-            bits if bits & Self::SYN != 0 && bits & Self::ACK == 0 => Packet::Syn,
-            _ => Packet::Stray,
-        }
-    }
-}
-
-/// The words of the kernel's text that matter; the first of each key counts.
-#[derive(Default)]
-struct PacketWords<'a> {
-    src: &'a [u8],
-    dst: &'a [u8],
-    protocol: &'a [u8],
-    spt: &'a [u8],
-    dpt: &'a [u8],
-    id: &'a [u8],
-    flags: Flags,
-    part: Part,
-}
-
-impl<'a> PacketWords<'a> {
-    /// One pass over the words, each told by its first four bytes: a line has some twenty words,
-    /// and this is most of what reading it costs.
-    fn read(text: &'a [u8]) -> Self {
-        let mut packet = Self::default();
-        // Interfaces and the long hardware address stand before it.
-        let start = SRC.find(text).unwrap_or(0);
-        for word in words(text.get(start..).unwrap_or_default()) {
-            match word.split_first_chunk::<4>() {
-                // What follows is the packet that an ICMP error quotes.
-                Some((b"[SRC", [b'=', ..])) => break,
-                Some((start, rest)) => packet.take(*start, rest, word),
-                None => packet.take_flag(word),
-            }
-        }
-        packet
-    }
-
-    /// Takes a word of at least four bytes: a key with its value, mostly.
-    fn take(&mut self, start: [u8; 4], rest: &'a [u8], word: &'a [u8]) {
-        let (slot, value) = match (&start, rest) {
-            (b"SRC=", value) => (&mut self.src, value),
-            (b"DST=", value) => (&mut self.dst, value),
-            (b"SPT=", value) => (&mut self.spt, value),
-            (b"DPT=", value) => (&mut self.dpt, value),
-            (b"PROT", [b'O', b'=', value @ ..]) => (&mut self.protocol, value),
-            ([b'I', b'D', b'=', _], _) => (&mut self.id, word.get(3..).unwrap_or_default()),
-            (b"RES=", _) | (b"WIND", [b'O', b'W', b'=', ..]) => {
-                self.flags.0 |= Flags::PRINTED;
-                return;
-            }
-            (b"FRAG", [b':', ..]) if self.spt.is_empty() => return self.part = Part::Piece,
-            (b"INCO", b"MPLETE") => return self.part = Part::Piece,
-            _ => return,
-        };
-        if slot.is_empty() {
-            *slot = value;
-        }
-    }
-
-    fn take_flag(&mut self, word: &[u8]) {
-        match word {
-            [b'S', b'Y', b'N'] => self.flags.0 |= Flags::SYN,
-            [b'A', b'C', b'K'] => self.flags.0 |= Flags::ACK,
-            [b'F', b'I', b'N'] | [b'R', b'S', b'T'] | [b'P', b'S', b'H'] | [b'U', b'R', b'G'] => {
-                self.flags.0 |= Flags::OTHER;
-            }
-            _ => {}
-        }
     }
 }
 

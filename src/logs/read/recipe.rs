@@ -8,7 +8,7 @@ use crate::logs::clock::Zone;
 use crate::logs::detect::{FormatId, FormatSet, Header};
 use crate::logs::line::{Columns, LONGEST_LINE};
 use crate::logs::mail::MailFormat;
-use crate::logs::read::needles::Search;
+use crate::logs::read::needles::{Needle, Search};
 use crate::logs::read::{ReadOptions, Selection};
 use crate::logs::wrapping::Wrapping;
 use crate::model::policy;
@@ -155,12 +155,13 @@ fn build_search(seen: FormatSet, scope: Scope, wrapped: Wrapped, selection: &Sel
         if is_seen && (format.marks().is_empty() || wrapped == Wrapped::Yes) {
             return Search::every_line();
         }
-        needles.extend(format.marks().iter().map(|mark| mark.to_vec()));
+        needles.extend(format.marks().iter().map(|mark| Needle::plain(mark)));
     }
     for (index, format) in searched.firewall() {
         let is_seen = seen.contains(FormatId::Firewall(index));
         let of_ports = ports.iter().flat_map(|port| format.needles(*port));
-        needles.extend(of_ports.filter(|needle| is_seen || is_telling(needle)));
+        let searched = of_ports.filter(|needle| is_seen || is_telling(needle));
+        needles.extend(searched.map(Needle::of_port));
     }
     let ports: Vec<u16> = ports.iter().copied().collect();
     match (wrapped, scope) {
