@@ -1,7 +1,7 @@
 //! What a line is, before any format is asked. In: the bytes between two line ends. Out: the line's
 //! text without damage at its ends, and what it says of its time.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 use crate::logs::clock::LogTime;
 use crate::logs::detect::FormatId;
@@ -42,7 +42,7 @@ pub(super) fn count_line_ends(text: &[u8]) -> u64 {
         }
         sums.iter().map(|sum| u64::from(*sum)).sum::<u64>()
     });
-    in_rows.sum::<u64>() + rest.iter().filter(|byte| **byte == b'\n').count() as u64
+    in_rows.sum::<u64>() + memchr_iter(b'\n', rest).count() as u64
 }
 
 /// A line without its carriage return, without a few NULs at its end, and without what stands
@@ -108,6 +108,16 @@ pub(super) fn open_unwrapped<'a>(inner: &Unwrapped<'a>) -> Line<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_line_end_is_counted() {
+        for (length, every) in [(0, 1), (63, 2), (64, 1), (65, 64), (100_000, 1), (70_001, 3)] {
+            let byte = |at: usize| if at.is_multiple_of(every) { b'\n' } else { 11 };
+            let text: Vec<u8> = (0..length).map(byte).collect();
+            let expected = text.len().div_ceil(every) as u64;
+            assert_eq!(count_line_ends(&text), expected, "{length} {every}");
+        }
+    }
 
     #[test]
     fn damage_at_the_ends_of_a_line_is_cut_off() {

@@ -55,7 +55,7 @@ enum Way {
     /// Every line is found.
     EveryLine,
     Anchor {
-        anchor: memmem::Finder<'static>,
+        anchor: Box<memmem::Finder<'static>>,
         tails: Vec<Tail>,
     },
     Many(Finder, Vec<Needle>),
@@ -82,11 +82,13 @@ impl Search {
         let shared = common_start(&needles);
         Self(match needles.as_slice() {
             [] => Way::Nothing,
-            [first, rest @ ..] if shared >= SHORTEST_ANCHOR || rest.is_empty() => Way::Anchor {
-                anchor: memmem::Finder::new(first.text.get(..shared).unwrap_or(&first.text))
-                    .into_owned(),
-                tails: needles.iter().map(|needle| Tail::new(needle, shared)).collect(),
-            },
+            [first, rest @ ..] if shared >= SHORTEST_ANCHOR || rest.is_empty() => {
+                let anchor = first.text.get(..shared).unwrap_or(&first.text);
+                Way::Anchor {
+                    anchor: Box::new(memmem::Finder::new(anchor).into_owned()),
+                    tails: needles.iter().map(|needle| Tail::new(needle, shared)).collect(),
+                }
+            }
             _ => {
                 let texts: Vec<&[u8]> = needles.iter().map(|needle| &*needle.text).collect();
                 Finder::new(&texts).map_or(Way::EveryLine, |finder| Way::Many(finder, needles))

@@ -2,8 +2,8 @@
 //! batch without references into the stretch: flows, mail facts, rejected lines, and how many lines
 //! there were. Runs in the workers; what needs more than one line is left to `consume`.
 //!
-//! Every byte is looked at twice, by two loops of the `memchr` crate: once for the needles, once
-//! for line ends. Only a line that a needle stands in is cut out and parsed.
+//! Every byte is looked at twice, by two loops of vector code: once for the needles, once for line
+//! ends. Only a line that a needle stands in is cut out and parsed.
 
 use memchr::{memchr, memchr_iter, memrchr};
 
@@ -14,7 +14,7 @@ use crate::logs::fields::same;
 use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
 use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome, Reject};
 use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord};
-use crate::logs::read::lines::{clean, open_unwrapped, time_of_line};
+use crate::logs::read::lines::{clean, count_line_ends, open_unwrapped, time_of_line};
 use crate::logs::read::recipe::{Recipe, Routing, Wanted};
 use crate::logs::read::verdicts::Verdicts;
 use crate::model::flow::Flow;
@@ -183,9 +183,9 @@ impl<'t> Scan<'t, '_> {
         let mut lines = 0;
         let step_size = self.recipe.longest_line / 2;
         for step in part.chunks(step_size) {
-            let found = memchr_iter(b'\n', step).count();
+            let found = count_line_ends(step);
             suspicious |= found == 0 && step.len() == step_size;
-            lines += found as u64;
+            lines += found;
         }
         if suspicious {
             self.reject_long_lines(from, to);
