@@ -114,7 +114,7 @@ impl Sink for Count {
         self.0 += 1;
     }
 
-    fn session(&mut self, _session: Finished) {
+    fn session(&mut self, _session: &Finished) {
         self.0 += 1;
     }
 }

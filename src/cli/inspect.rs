@@ -143,8 +143,8 @@ impl Sink for Printer {
         self.print(flow_line(&event, devices));
     }
 
-    fn session(&mut self, session: Finished) {
-        self.print(session_line(&session));
+    fn session(&mut self, session: &Finished) {
+        self.print(session_line(session));
     }
 
     fn wants_more(&self) -> bool {

@@ -51,11 +51,11 @@ pub trait Sink: Send {
     fn flow(&mut self, event: FlowEvent, devices: &Devices);
 
     /// One finished session.
-    fn session(&mut self, session: Finished);
+    fn session(&mut self, session: &Finished);
 
     /// One session that the end of the logs cut, as it stands. Where a later run goes on from
     /// there, it comes again when it is finished.
-    fn cut_session(&mut self, session: Finished) {
+    fn cut_session(&mut self, session: &Finished) {
         self.session(session);
     }
 

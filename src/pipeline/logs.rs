@@ -65,7 +65,7 @@ impl Sink for Folding {
         }
     }
 
-    fn session(&mut self, finished: Finished) {
+    fn session(&mut self, finished: &Finished) {
         if self.window.holds(finished.session.start) {
             self.correlator.session(&finished.session, finished.format);
         } else {
@@ -73,7 +73,7 @@ impl Sink for Folding {
         }
     }
 
-    fn cut_session(&mut self, cut: Finished) {
+    fn cut_session(&mut self, cut: &Finished) {
         match &mut self.cut {
             Some(correlator) if self.window.holds(cut.session.start) => {
                 correlator.session(&cut.session, cut.format);

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use crate::logs::fields::same;
 use crate::logs::mail::FORMATS;
 use crate::logs::mail::fact::{Fact, MailRecord, Subject, fold, key};
+use crate::logs::mail::sessions::Wholes;
 use crate::model::time::Timestamp;
 
 /// Longest text that is kept, in bytes; what a server logs of a HELO name or a user is shorter.
@@ -48,6 +49,8 @@ pub struct FactBatch {
     facts: Vec<BatchFact>,
     texts: Vec<u8>,
     servers: Vec<Box<[u8]>>,
+    /// The sessions that begin and end in the block.
+    wholes: Wholes,
     /// The format of the last record and the number that makes keys its own: its hashed name, so
     /// that keys stay the same when the list grows.
     salt: Option<(usize, u64)>,
@@ -91,6 +94,18 @@ impl FactBatch {
         self.facts.clear();
         self.texts.clear();
         self.servers.clear();
+        self.wholes.clear();
+    }
+
+    /// Finishes the sessions that begin and end in the block, once all its facts are there. Without
+    /// it they are put together like all others; they keep the lines of their proofs only.
+    pub fn finish_sessions(&mut self) {
+        self.wholes.find(&self.facts);
+    }
+
+    /// The sessions that were finished.
+    pub(super) fn wholes(&self) -> &Wholes {
+        &self.wholes
     }
 
     /// Number of facts.

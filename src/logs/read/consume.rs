@@ -195,7 +195,7 @@ impl<'a> Consumer<'a> {
             carried.pairs = self.joiner.carried(self.devices);
         }
         self.assembler.finish(&mut self.finished);
-        for finished in self.finished.drain(..) {
+        for finished in &self.finished {
             self.sink.cut_session(finished);
         }
         self.reports.into_iter().map(Progress::finish).collect()
@@ -219,9 +219,10 @@ impl<'a> Consumer<'a> {
         self.assembler.told_again_from(again_from.unwrap_or(Timestamp(i64::MIN)));
         let again = self.assembler.take(&facts, number, before + 1, &mut self.finished);
         self.spare.give(facts);
-        for finished in self.finished.drain(..) {
+        for finished in &self.finished {
             self.sink.session(finished);
         }
+        self.assembler.reuse(&mut self.finished);
         if let Some(progress) = self.reports.get_mut(index) {
             let tally = &mut progress.report.tally;
             let duplicates = lost.duplicates.saturating_add(again);

@@ -49,7 +49,7 @@ impl Sink for Ports {
         self.0.push((event.flow.src_port, event.at.input, event.at.line));
     }
 
-    fn session(&mut self, _session: Finished) {}
+    fn session(&mut self, _session: &Finished) {}
 }
 
 /// A folder of logs and what the runs over it leave behind.

@@ -115,6 +115,9 @@ pub(super) fn scan(
     };
     scan.note_times_at_ends();
     scan.walk();
+    if !matches!(recipe.wanted, Wanted::All) {
+        scan.batch.facts.finish_sessions();
+    }
     scan.batch.guesses = scan.clock.guesses();
     scan.batch
 }

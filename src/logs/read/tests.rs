@@ -23,8 +23,8 @@ impl Sink for Seen {
         self.flows.push(event);
     }
 
-    fn session(&mut self, session: Finished) {
-        self.sessions.push(session);
+    fn session(&mut self, session: &Finished) {
+        self.sessions.push(session.clone());
     }
 }
 

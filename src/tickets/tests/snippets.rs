@@ -387,7 +387,7 @@ fn actions(file: &Path) -> Vec<crate::model::flow::Action> {
         fn flow(&mut self, event: FlowEvent, _: &Devices) {
             self.0.push(event.flow.action);
         }
-        fn session(&mut self, _: Finished) {}
+        fn session(&mut self, _: &Finished) {}
     }
     let input = LogInput {
         settings: crate::model::policy::InputSettings::default(),

@@ -2,8 +2,10 @@
 //! server in the order of its log. Out: finished sessions, each as early as nothing more can be
 //! said of it.
 //!
-//! Sequential, after the parallel part; costs one or two table look-ups a fact. What is open is
-//! bounded: above the limit the oldest is given out as it stands.
+//! Sequential, after the parallel part; costs one or two table look-ups a fact. Most sessions begin
+//! and end in one block: those the workers finish (`whole`), and here is only looked whether
+//! anything before the block has a say in them. What is open is bounded: above the limit the oldest
+//! is given out as it stands.
 
 mod carried;
 mod dialogue;
@@ -11,9 +13,12 @@ mod messages;
 mod open;
 mod seen;
 mod server;
+mod whole;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;
 
 use ahash::AHashMap;
 
@@ -27,6 +32,8 @@ pub use seen::{Generation, ToldBy};
 use open::At;
 use seen::Seen;
 use server::{ServerSessions, Surroundings, Told};
+
+pub(super) use whole::Wholes;
 
 /// Which lines a session keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +76,24 @@ pub struct Assembler {
     servers: Vec<ServerSessions>,
     by_name: AHashMap<Box<[u8]>, usize>,
     seen: Seen,
+    /// Sessions whose memory is free to be used again.
+    spare: Vec<Finished>,
 }
+
+/// Finished sessions whose memory is kept: more than a block gives.
+const MOST_SPARE: usize = 1024;
 
 impl Assembler {
     /// An assembler with nothing open.
     pub fn new(keep: Keep, limits: Limits) -> Self {
-        Self { keep, limits, servers: Vec::new(), by_name: AHashMap::new(), seen: Seen::new() }
+        Self {
+            keep,
+            limits,
+            servers: Vec::new(),
+            by_name: AHashMap::new(),
+            seen: Seen::new(),
+            spare: Vec::new(),
+        }
     }
 
     /// Promises that no further input tells of a session that began before that time. Without a
@@ -97,8 +116,12 @@ impl Assembler {
             batch.servers().iter().map(|name| self.server_index(name)).collect();
         let mut again = 0;
         let mut counted = None;
-        for record in batch.facts() {
-            let fact = record.fact.map(|text| batch.text(text));
+        // Neither path may give out sessions before their end, or one could differ from the other.
+        let more = batch.facts().len();
+        let servers = || known.iter().filter_map(|&index| self.servers.get(index));
+        let has_room = servers().all(|server| server.has_room(more, self.limits));
+        let mut admitted = vec![false; if has_room { batch.wholes().len() } else { 0 }];
+        for (fact, record) in batch.facts().iter().enumerate() {
             let at = At {
                 input,
                 line: first_line.saturating_add(u64::from(record.line)),
@@ -107,8 +130,28 @@ impl Assembler {
             };
             let index = known.get(record.server as usize).copied().unwrap_or_default();
             let Some(server) = self.servers.get_mut(index) else { continue };
-            let mut around =
-                Surroundings { at, limits: self.limits, seen: &mut self.seen, out: &mut *out };
+            let mut around = Surroundings {
+                at,
+                limits: self.limits,
+                seen: &mut self.seen,
+                out: &mut *out,
+                spare: &mut self.spare,
+            };
+            if let Some((session, whole)) = batch.wholes().of_fact(fact)
+                && let Some(admitted) = admitted.get_mut(session)
+            {
+                server.advance(&mut around);
+                if whole.first as usize == fact {
+                    *admitted = server.admits(whole, batch, record, &mut around);
+                }
+                if *admitted {
+                    if whole.last as usize == fact {
+                        server.give_out(whole, batch, first_line, &mut around);
+                    }
+                    continue;
+                }
+            }
+            let fact = record.fact.map(|text| batch.text(text));
             let told = server.take(record, fact, &mut around);
             if told == Told::Again && counted != Some(record.line) {
                 counted = Some(record.line);
@@ -123,6 +166,12 @@ impl Assembler {
         for server in &mut self.servers {
             server.finish(out);
         }
+    }
+
+    /// Takes back sessions that are no longer needed: their memory serves the next.
+    pub fn reuse(&mut self, finished: &mut Vec<Finished>) {
+        self.spare.append(finished);
+        self.spare.truncate(MOST_SPARE);
     }
 
     fn server_index(&mut self, name: &[u8]) -> usize {

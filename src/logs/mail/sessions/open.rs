@@ -72,6 +72,13 @@ impl Open {
         Self { format, told_before, ..Self::default() }
     }
 
+    /// Begins anew with the same memory.
+    pub(super) fn restart(&mut self, format: u8) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.clear();
+        *self = Self { format, lines, ..Self::default() };
+    }
+
     /// Takes the ends that a record knows; the first word counts.
     pub(super) fn meet(&mut self, record: &BatchFact) {
         self.client = self.client.or(record.client);
@@ -161,11 +168,22 @@ impl Open {
         });
     }
 
+    /// What became of HELO and of AUTH, and the furthest point.
+    pub(super) fn conclude(&self) -> (Helo, Auth, Outcome) {
+        let helo = self.helo();
+        (helo, self.auth_word(), self.outcome(helo))
+    }
+
+    /// The lines that are kept so far.
+    pub(super) fn lines(&self) -> &[ProofLine] {
+        &self.lines
+    }
+
     /// The finished session.
     pub(super) fn finish(mut self, server: &str) -> Session {
         self.deliveries.sort_unstable();
         self.lines.sort_unstable();
-        let helo = self.helo();
+        let (helo, auth, outcome) = self.conclude();
         Session {
             server: server.into(),
             local_ip: self.local_ip,
@@ -175,8 +193,8 @@ impl Open {
             start: self.start,
             end: self.end,
             helo,
-            auth: self.auth_word(),
-            outcome: self.outcome(helo),
+            auth,
+            outcome,
             helo_name: self.helo_name,
             sasl_username: self.user,
             deliveries: self.deliveries,

@@ -5,6 +5,7 @@
 //! later still raises it; what is said of messages is `messages`'s.
 
 mod carried;
+mod whole;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -43,6 +44,11 @@ const GONE_SECONDS: i64 = 600;
 pub(super) struct Place {
     pub(super) index: u32,
     generation: u32,
+}
+
+impl Place {
+    /// Of a session that was given out.
+    const GONE: Self = Self { index: u32::MAX, generation: 0 };
 }
 
 /// A session and what becomes of it.
@@ -95,6 +101,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) limits: Limits,
     pub(super) seen: &'a mut Seen,
     pub(super) out: &'a mut Vec<Finished>,
+    /// Sessions whose memory is free to be used again.
+    pub(super) spare: &'a mut Vec<Finished>,
 }
 
 /// Whether a fact was told before by another input.
@@ -250,12 +258,7 @@ impl ServerSessions {
             self.keys.insert(key, place);
             return place;
         }
-        let told_before = around.at.time.is_some_and(|time| {
-            let client = record.client.map_or(0, ip_hash);
-            let hash = fold(fold(key ^ name_hash(&self.name), client), time.0 as u64);
-            around.seen.told_before(hash, time, around.at.input)
-        });
-        let open = Open::new(record.format, told_before);
+        let open = Open::new(record.format, self.was_told(key, record, around));
         let place = self.place(open, key, around);
         self.keys.insert(key, place);
         place
@@ -325,7 +328,7 @@ impl ServerSessions {
     }
 
     /// Lets the log's own time pass: lost sessions end, held ones are given up.
-    fn advance(&mut self, around: &mut Surroundings<'_>) {
+    pub(super) fn advance(&mut self, around: &mut Surroundings<'_>) {
         let Some(time) = around.at.time else { return };
         self.now = Some(time);
         if let Some(next) = self.next_sweep

@@ -1,0 +1,136 @@
+//! Whole sessions of a block on their way out. In: a session that a worker finished. Out: whether
+//! anything from before its block has a say in it; if not, the finished session.
+
+use super::{Place, ServerSessions, Stage, Surroundings, ip_hash, name_hash};
+use crate::logs::fields;
+use crate::logs::mail::FORMATS;
+use crate::logs::mail::batch::{BatchFact, FactBatch};
+use crate::logs::mail::fact::{Fact, fold};
+use crate::logs::mail::sessions::messages::Message;
+use crate::logs::mail::sessions::whole::Whole;
+use crate::logs::mail::sessions::{Finished, Limits};
+use crate::model::session::{Auth, Helo, Outcome, ProofLine, Session};
+
+impl ServerSessions {
+    /// Whether so many more sessions and messages would still be within the limits.
+    pub(in crate::logs::mail::sessions) fn has_room(&self, more: usize, limits: Limits) -> bool {
+        let live = self.slots.len() - self.free.len();
+        live + more < limits.sessions && self.messages.len() + more < limits.messages
+    }
+
+    /// Whether nothing that was said before has a say in a session that a worker finished; `first`
+    /// is its first fact. An older session of the same key, which a new connection ends, is given
+    /// out then.
+    pub(in crate::logs::mail::sessions) fn admits(
+        &mut self,
+        whole: &Whole,
+        batch: &FactBatch,
+        first: &BatchFact,
+        around: &mut Surroundings<'_>,
+    ) -> bool {
+        let messages = batch.wholes().messages(whole);
+        let known = messages.iter().any(|(queue, _)| self.messages.contains_key(queue));
+        if known || !self.handed_over.is_empty() {
+            return false;
+        }
+        if let Some(place) = self.talking(whole.key) {
+            let renamed = self.slot(place).is_some_and(|slot| slot.stage == Stage::Renamed);
+            if renamed || first.fact != Fact::Connect {
+                return false;
+            }
+            self.close(place, around.out);
+        }
+        !self.was_told(whole.key, first, around)
+    }
+
+    /// The place of the session that a key leads to.
+    fn talking(&mut self, key: u64) -> Option<Place> {
+        let place = *self.keys.get(&key)?;
+        self.slot(place).filter(|slot| slot.stage != Stage::Held).map(|_| place)
+    }
+
+    /// Whether another input told the session that begins with this record.
+    pub(super) fn was_told(
+        &self,
+        key: u64,
+        record: &BatchFact,
+        around: &mut Surroundings<'_>,
+    ) -> bool {
+        around.at.time.is_some_and(|time| {
+            let client = record.client.map_or(0, ip_hash);
+            let hash = fold(fold(key ^ name_hash(&self.name), client), time.0 as u64);
+            around.seen.told_before(hash, time, around.at.input)
+        })
+    }
+
+    /// Gives out a session that was admitted, and remembers its messages as gone. `around` is that
+    /// of its last fact, `first_line` the first line of its block.
+    pub(in crate::logs::mail::sessions) fn give_out(
+        &mut self,
+        whole: &Whole,
+        batch: &FactBatch,
+        first_line: u64,
+        around: &mut Surroundings<'_>,
+    ) {
+        for &(queue, touched) in batch.wholes().messages(whole) {
+            let message = Message {
+                session: Some(Place::GONE),
+                upstream: None,
+                deliveries: Vec::new(),
+                gone: true,
+                touched: Some(touched),
+            };
+            self.messages.insert(queue, message);
+        }
+        let name = |text| fields::shown(batch.text(text));
+        let mut finished = around.spare.pop().unwrap_or_else(empty);
+        let session = &mut finished.session;
+        if session.server != self.name {
+            session.server.clone_from(&self.name);
+        }
+        session.local_ip = whole.local_ip;
+        session.local_port = whole.local_port;
+        session.client = whole.client;
+        session.client_port = whole.client_port;
+        session.start = whole.start;
+        session.end = whole.end;
+        session.helo = whole.helo;
+        session.auth = whole.auth;
+        session.outcome = whole.outcome;
+        session.helo_name = whole.helo_name.map(name);
+        session.sasl_username = whole.user.map(name);
+        session.deliveries.clear();
+        session.lines.clear();
+        let input = around.at.input;
+        session.lines.extend(batch.wholes().lines(whole).iter().map(|&(line, proves)| ProofLine {
+            input,
+            line: first_line.saturating_add(u64::from(line)),
+            proves,
+        }));
+        finished.format = FORMATS.get(usize::from(whole.format)).map_or("", |f| f.name());
+        around.out.push(finished);
+    }
+}
+
+/// A session to be filled in.
+fn empty() -> Finished {
+    Finished {
+        session: Session {
+            server: Box::default(),
+            local_ip: None,
+            local_port: None,
+            client: None,
+            client_port: None,
+            start: None,
+            end: None,
+            helo: Helo::Unknown,
+            helo_name: None,
+            auth: Auth::Unknown,
+            sasl_username: None,
+            outcome: Outcome::Unknown,
+            deliveries: Vec::new(),
+            lines: Vec::new(),
+        },
+        format: "",
+    }
+}
