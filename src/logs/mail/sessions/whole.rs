@@ -40,7 +40,7 @@ pub(in crate::logs::mail) struct Wholes {
 #[derive(Debug, Clone)]
 pub(super) struct Whole {
     /// Whether it ended there too, and nothing else of the block has a say in it.
-    is_whole: bool,
+    counts: bool,
     /// Indexes of its first and its last fact.
     pub(super) first: u32,
     pub(super) last: u32,
@@ -88,7 +88,7 @@ impl Wholes {
     /// The whole session that a fact belongs to, and its index.
     pub(super) fn of_fact(&self, fact: usize) -> Option<(usize, &Whole)> {
         let index = *self.of_facts.get(fact)? as usize;
-        self.sessions.get(index).filter(|whole| whole.is_whole).map(|whole| (index, whole))
+        self.sessions.get(index).filter(|whole| whole.counts).map(|whole| (index, whole))
     }
 
     /// How many sessions began in the block.
@@ -109,7 +109,7 @@ impl Wholes {
     /// Something else has a say in the session.
     fn spoil(&mut self, session: u32) {
         if let Some(whole) = self.sessions.get_mut(session as usize) {
-            whole.is_whole = false;
+            whole.counts = false;
         }
     }
 }
@@ -228,11 +228,13 @@ impl Search {
         (stretch, time): (u32, Timestamp),
     ) -> u32 {
         let mut known = self.keys.get(&(record.server, key)).copied();
-        if let Some(talk) = known.and_then(|talk| self.talks.get(talk as usize)) {
+        if let Some(at) = known
+            && let Some(talk) = self.talks.get(at as usize)
+        {
             let clients = (talk.open.client, record.client);
             let other_client = matches!(clients, (Some(a), Some(b)) if a != b);
             if record.fact == Fact::Connect || other_client || talk.stretch != stretch {
-                known.into_iter().for_each(|talk| self.give_up(found, talk));
+                self.give_up(found, at);
                 known = None;
             }
         }
@@ -375,7 +377,7 @@ impl Search {
         let (helo, auth, outcome) = open.conclude();
         if let Some(whole) = found.sessions.get_mut(talk.session as usize) {
             *whole = Whole {
-                is_whole: true,
+                counts: true,
                 first: talk.first,
                 last: talk.last,
                 key: talk.key,
@@ -443,7 +445,7 @@ impl Whole {
     /// A session that is not known to be whole.
     fn unknown(record: &BatchFact, key: u64) -> Self {
         Self {
-            is_whole: false,
+            counts: false,
             first: NONE,
             last: NONE,
             key,
