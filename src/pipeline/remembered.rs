@@ -38,10 +38,11 @@ impl Remembered {
         Chosen { late_comers, ..chosen.clone() }
     }
 
-    /// The assets and targets of this run's scans, and those that earlier runs have tickets for.
+    /// The assets and targets of this run's scans, and those that only earlier scans had.
     pub(super) fn world(&mut self, job: &Job, scans: &[Scan]) -> World {
-        let mut hosts = merge_scans(scans, &job.scan_options.plugins);
-        self.findings.take(&mut hosts, scans);
+        let selection = &job.scan_options.plugins;
+        let mut hosts = merge_scans(scans, selection);
+        self.findings.take(&mut hosts, scans, selection);
         World::new(&hosts, &job.policy).with_scanners(self.findings.scanners())
     }
 

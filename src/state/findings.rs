@@ -1,5 +1,4 @@
-//! The table of findings: what scans said of the ports that tickets are about, and the scanners'
-//! addresses. In: [`Findings`]. Out: their rows, and [`Findings`] again.
+//! The table of findings: what scans said of ports, and the scanners' addresses. In: [`Findings`]. Out: their rows, and [`Findings`] again.
 //!
 //! What the findings mean is `retest`'s.
 
@@ -34,7 +33,7 @@ const COLUMNS: &str =
     "host, port, ticket, ip, fqdn, names, facts, opened, seen_at, gone_at, gone_scan";
 
 impl State {
-    /// The findings of the tickets of earlier runs.
+    /// The findings of earlier runs.
     ///
     /// # Errors
     /// [`crate::error::Kind::Output`].
@@ -103,7 +102,7 @@ fn written(value: &impl Serialize) -> rusqlite::Result<String> {
 }
 
 impl Changes<'_> {
-    /// Keeps the findings that have tickets, and the scanners' addresses.
+    /// Keeps the findings, and the scanners' addresses.
     ///
     /// # Errors
     /// [`crate::error::Kind::Output`].
@@ -123,8 +122,7 @@ impl Changes<'_> {
         );
         let mut insert = self.transaction.prepare(&sql)?;
         for ((host, port), finding) in &findings.known {
-            let Some(ticket) = &finding.ticket else { continue };
-            let Finding { ip, fqdn, names, target, gone, .. } = finding;
+            let Finding { ticket, ip, fqdn, names, target, gone, .. } = finding;
             insert.execute(params![
                 host,
                 port,

@@ -46,8 +46,12 @@ pub(super) struct Seen<'a> {
 impl Seen<'_> {
     /// Whether the finding is gone and no unexpected source reached the target since.
     pub(super) fn is_resolved(&self) -> bool {
-        let gone = self.scans.gone.as_ref().map(|gone| gone.at);
-        gone.is_some() && self.target.reached <= gone
+        let Some(gone) = &self.scans.gone else { return false };
+        match self.target.reached {
+            Some(reached) => reached <= gone.at,
+            // Logs without times may tell of a time after the scan.
+            None => !self.target.counts.is_reach(),
+        }
     }
 }
 
@@ -143,6 +147,7 @@ pub(super) fn join(tickets: Vec<KnownTicket>) -> Option<KnownTicket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::judged::Counts;
     use crate::state::retest::{Gone, Missed};
     use crate::tickets::fixtures;
 
@@ -187,13 +192,22 @@ mod tests {
             Option<(Status, Change)>,
         );
         let missed = Some(Missed::Host);
-        let rows: [Row; 17] = [
+        let rows: [Row; 18] = [
             // what, told before, gone on, missed, reached on, fresh status, expected
             ("told the first time", None, None, None, Some(9), New, Some((New, Raised))),
             ("told before", Some(New), None, None, Some(9), New, Some((Open, Same))),
             ("gone and quiet", Some(Open), Some(12), None, None, New, Some((Resolved, Closed))),
             ("reached before", Some(Open), Some(12), None, Some(11), New, Some((Resolved, Closed))),
             ("reached since", Some(Open), Some(12), None, Some(13), New, Some((Open, Same))),
+            (
+                "reached, nobody knows when",
+                Some(Open),
+                Some(12),
+                None,
+                None,
+                New,
+                Some((Open, Same)),
+            ),
             ("not scanned", Some(New), None, missed, None, New, Some((NotRetested, Same))),
             ("still not", Some(NotRetested), None, missed, None, New, Some((NotRetested, Same))),
             ("scanned again", Some(NotRetested), None, None, None, New, Some((Open, Same))),
@@ -242,6 +256,9 @@ mod tests {
         for (what, before, gone, missed, reached, fresh, expected) in rows {
             let mut target = fixtures::target();
             target.reached = reached.map(day);
+            if reached.is_none() && what != "reached, nobody knows when" {
+                target.counts = Counts::default();
+            }
             let scans = say(gone, missed);
             let fresh = Standing { status: fresh, ..Standing::new(&target) };
             let seen = Seen { target: &target, scans: &scans, fresh, at: day(20) };

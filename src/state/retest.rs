@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use crate::model::finding::{Login, Scan};
 use crate::model::target::{HostScan, MergedHost, ScanTarget};
 use crate::model::time::Timestamp;
+use crate::scan::catalogue::PluginSelection;
 
 /// A port of a host that a scan named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +81,16 @@ pub(super) struct ScansSay {
 }
 
 impl Finding {
+    /// Whether a later scan found it gone; nothing is later than a scan without a time.
     fn is_gone(&self) -> bool {
-        self.gone.as_ref().map(|gone| gone.at) > self.target.scan_time
+        let seen = self.target.scan_time;
+        seen.is_some() && self.gone.as_ref().map(|gone| gone.at) > seen
+    }
+
+    /// Whether it makes a target: it has a ticket, or is there and one of these plugins saw it.
+    fn is_target(&self, selection: &PluginSelection) -> bool {
+        let is_selected = || self.target.detected_by.iter().any(|id| selection.selects(*id));
+        self.ticket.is_some() || (!self.is_gone() && is_selected())
     }
 
     /// End of the scan that decides.
@@ -127,11 +136,18 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Takes over what a run's scans say. `hosts` get what only earlier scans had: their names, and
-    /// targets that are gone or were not looked at.
-    pub fn take(&mut self, hosts: &mut Vec<MergedHost>, scans: &[Scan]) {
+    /// Takes over what a run's scans say, of which `selection` makes targets. `hosts` get what only
+    /// earlier scans had: their names, and targets that are gone or were not looked at. A name that
+    /// a host of this run has is no longer that of a host which only earlier scans have.
+    pub fn take(
+        &mut self,
+        hosts: &mut Vec<MergedHost>,
+        scans: &[Scan],
+        selection: &PluginSelection,
+    ) {
         let names: BTreeMap<u32, &str> =
             scans.iter().map(|scan| (scan.input, scan.name.as_str())).collect();
+        let taken: BTreeSet<String> = hosts.iter().flat_map(|host| host.names.clone()).collect();
         let visits = || hosts.iter().flat_map(|host| &host.scans);
         let newest = visits().filter_map(|scan| scan.ended).max();
         let told: Vec<IpAddr> = visits().flat_map(|scan| scan.scanners.clone()).collect();
@@ -142,14 +158,34 @@ impl Findings {
         let mut by_key: BTreeMap<String, MergedHost> =
             hosts.drain(..).map(|host| (host.key.clone(), host)).collect();
         for ((key, port), finding) in &mut self.known {
-            let host = by_key.entry(key.clone()).or_insert_with(|| host_of(key, finding));
-            for scan in &host.scans {
+            let is_here = by_key.get(key).is_some_and(|host| !host.scans.is_empty());
+            for scan in by_key.get(key).into_iter().flat_map(|host| &host.scans) {
                 finding.visit(*port, scan, &names);
             }
+            if !finding.is_target(selection) {
+                continue;
+            }
+            if !is_here {
+                finding.names.retain(|name| !taken.contains(name));
+            }
+            let host = by_key.entry(key.clone()).or_insert_with(|| host_of(key, finding));
             finding.missed = missed(*port, finding, host, newest);
             add_to(host, *port, finding);
         }
         hosts.extend(by_key.into_values());
+        self.drop_what_is_gone();
+    }
+
+    /// Findings that went before they had a ticket.
+    fn drop_what_is_gone(&mut self) {
+        let dropped = &mut self.dropped;
+        self.known.retain(|key, finding| {
+            let stays = finding.ticket.is_some() || !finding.is_gone();
+            if !stays {
+                dropped.push(key.clone());
+            }
+            stays
+        });
     }
 
     fn see(&mut self, host: &MergedHost) {
@@ -216,7 +252,7 @@ impl Findings {
     }
 }
 
-/// A host that this run's scans do not have.
+/// A host that this run's scans do not have, with nothing in it yet.
 fn host_of(key: &str, finding: &Finding) -> MergedHost {
     MergedHost {
         key: key.to_owned(),
@@ -278,5 +314,118 @@ pub(super) fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Opti
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::finding::{Finding as Item, Role, ScanHelo, ScannedHost};
+    use crate::scan::targets::merge_scans;
+
+    const MX: &str = "203.0.113.25";
+
+    fn day(n: i64) -> Timestamp {
+        Timestamp::from_seconds(n * 86_400)
+    }
+
+    /// The scan of one host on a day, with port 25 if it is seen.
+    fn host(ip: &str, on: i64, ports: &[u16]) -> ScannedHost {
+        let item = |&port: &u16| Item {
+            port,
+            plugin_id: 10263,
+            plugin_name: String::new(),
+            roles: vec![Role::Detects],
+            severity: 0,
+            scan_helo: ScanHelo::Unknown,
+            output: format!("seen on day {on}"),
+            set_aside: None,
+        };
+        ScannedHost {
+            name: "mx1.example.com".to_owned(),
+            ip: ip.parse().ok(),
+            started: Some(day(on)),
+            ended: Some(day(on)),
+            finished: true,
+            findings: ports.iter().map(item).collect(),
+            ..ScannedHost::default()
+        }
+    }
+
+    /// A run over these hosts of one export; what it says of port 25 of the server.
+    fn take(findings: &mut Findings, hosts: Vec<ScannedHost>) -> (ScansSay, Vec<MergedHost>) {
+        let scan = Scan { name: "weekly".to_owned(), hosts, ..Scan::default() };
+        let scans = [scan];
+        let selection = PluginSelection::Smtp;
+        let mut merged = merge_scans(&scans, &selection);
+        findings.take(&mut merged, &scans, &selection);
+        findings.set_ticket(&[&MX.to_owned()], 25, "helo-203.0.113.25-25");
+        (findings.say(&[&MX.to_owned()], 25), merged)
+    }
+
+    /// Days of the runs' scans and whether each has the finding; seen last, gone.
+    type Row = (&'static [(i64, bool)], i64, Option<i64>);
+
+    #[test]
+    fn the_newest_scan_decides_in_any_order() {
+        let rows: [Row; 6] = [
+            (&[(1, true)], 1, None),
+            (&[(1, true), (2, true)], 2, None),
+            (&[(1, true), (2, false)], 1, Some(2)),
+            (&[(1, true), (3, false), (2, true)], 2, Some(3)),
+            (&[(2, true), (1, false)], 2, None),
+            (&[(1, true), (2, false), (3, true)], 3, None),
+        ];
+        for (runs, seen, gone) in rows {
+            let mut findings = Findings::default();
+            let mut says = ScansSay::default();
+            for &(on, is_there) in runs {
+                let ports: &[u16] = if is_there { &[25] } else { &[] };
+                says = take(&mut findings, vec![host(MX, on, ports)]).0;
+            }
+            assert_eq!(says.seen_at, Some(day(seen)), "{runs:?}");
+            assert_eq!(says.gone.map(|gone| gone.at), gone.map(day), "{runs:?}");
+            assert_eq!(says.missed, None, "{runs:?}");
+        }
+    }
+
+    #[test]
+    fn facts_are_those_of_the_newest_scan_and_opened_is_the_first() {
+        let mut findings = Findings::default();
+        for on in [3, 1, 2] {
+            let (_, hosts) = take(&mut findings, vec![host(MX, on, &[25])]);
+            assert_eq!(hosts[0].targets[0].output, "seen on day 3");
+            assert_eq!(hosts[0].targets[0].opened, Some(day(if on == 3 { 3 } else { 1 })));
+        }
+    }
+
+    #[test]
+    fn a_host_that_a_run_does_not_scan_is_still_judged_and_gives_its_names_away() {
+        let mut findings = Findings::default();
+        take(&mut findings, vec![host(MX, 1, &[25, 587])]);
+        let other = || host("203.0.113.26", 2, &[]);
+        let (says, hosts) = take(&mut findings, vec![other()]);
+        assert_eq!((says.gone, says.missed), (None, Some(Missed::Host)));
+        let ports: Vec<u16> = hosts[0].targets.iter().map(|target| target.port).collect();
+        // Port 587 has no ticket, and none less is a target.
+        assert_eq!((hosts[0].key.as_str(), ports), (MX, vec![25, 587]));
+        assert!(hosts[0].names.is_empty() && hosts[0].scans.is_empty());
+        assert_eq!(hosts[1].names, ["mx1.example.com"]);
+        // Gone without a ticket: forgotten. Gone with one: still judged.
+        let (_, hosts) = take(&mut findings, vec![host(MX, 3, &[])]);
+        let ports: Vec<u16> = hosts[0].targets.iter().map(|target| target.port).collect();
+        assert_eq!((ports, findings.known.len()), (vec![25], 1));
+        assert_eq!(findings.dropped, [(MX.to_owned(), 587)]);
+    }
+
+    #[test]
+    fn scans_without_times_decide_nothing() {
+        let untimed = |ports: &[u16]| ScannedHost { ended: None, ..host(MX, 0, ports) };
+        let mut findings = Findings::default();
+        take(&mut findings, vec![untimed(&[25])]);
+        assert_eq!(take(&mut findings, vec![host(MX, 2, &[])]).0.gone, None);
+        let mut findings = Findings::default();
+        take(&mut findings, vec![host(MX, 1, &[25])]);
+        assert_eq!(take(&mut findings, vec![untimed(&[])]).0.gone, None);
     }
 }

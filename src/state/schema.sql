@@ -68,12 +68,12 @@ CREATE TABLE ticket_event (
 
 -- -------------------------------------------------------------------------------- findings.rs
 
--- Ports of hosts that tickets are about: what the newest scan that named them says, and the newest
--- that could have named them and did not.
+-- Ports of hosts that are targets or have tickets: what the newest scan that named them says, and
+-- the newest that could have named them and did not.
 CREATE TABLE finding (
     host      TEXT    NOT NULL,               -- address, else name
     port      INTEGER NOT NULL,
-    ticket    TEXT    NOT NULL,
+    ticket    TEXT,                           -- null where there is none yet
     ip        TEXT,
     fqdn      TEXT,
     names     TEXT    NOT NULL,               -- a JSON list

@@ -95,10 +95,14 @@ fn explain(target: &mut JudgedTarget, scans: &ScansSay, is_resolved: bool) {
         if is_resolved {
             let (scan, ended) = (gone.scan.clone(), gone.at);
             target.proof = Some(Proof { scan, ended, last_open, denied: None });
-        } else if let Some(reached) = target.reached {
+        } else {
+            let when = match target.reached {
+                Some(reached) => format!("on {reached}, after that scan"),
+                None => "at a time that the logs do not tell".to_owned(),
+            };
             target.notes.push(format!(
                 "The scan \"{}\" of {} no longer reports it, but an unexpected source reached it \
-                 on {reached}, after that scan: the ticket stays open.",
+                 {when}: the ticket stays open.",
                 gone.scan, gone.at
             ));
         }

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use crate::program::{Ticket, helotriage, read_tickets, told};
 
-const SERVER: &str = "203.0.113.25";
-const ID: &str = "helo-203.0.113.25-25";
+pub(crate) const SERVER: &str = "203.0.113.25";
+pub(crate) const ID: &str = "helo-203.0.113.25-25";
 
 /// An export: hosts with their ports, at 02:00 on a day of November 2026.
-struct Scan {
+pub(crate) struct Scan {
     name: &'static str,
     day: u32,
     hosts: Vec<(&'static str, Vec<u16>)>,
@@ -30,13 +30,13 @@ enum End {
     Stopped,
 }
 
-fn scan(day: u32, hosts: &[(&'static str, &[u16])]) -> Scan {
+pub(crate) fn scan(day: u32, hosts: &[(&'static str, &[u16])]) -> Scan {
     let hosts = hosts.iter().map(|(ip, ports)| (*ip, ports.to_vec())).collect();
     Scan { name: "weekly", day, hosts, preferences: &[], tags: &[], end: End::Told }
 }
 
 impl Scan {
-    fn write(&self, path: &Path) {
+    pub(crate) fn write(&self, path: &Path) {
         let mut xml = String::from("<?xml version=\"1.0\" ?>\n<NessusClientData_v2>\n<Policy>");
         xml.push_str("<policyName>p</policyName><Preferences><ServerPreferences>\n");
         for (name, value) in self.preferences {
@@ -75,6 +75,15 @@ impl Scan {
     }
 }
 
+/// A connection of 198.51.100.7 to the server at noon.
+pub(crate) fn connection(day: u32, word: &str) -> String {
+    format!(
+        "2026-11-{day:02}T12:00:00Z gw1 kernel: [UFW {word}] IN=eth0 OUT=eth1 \
+             SRC=198.51.100.7 DST={SERVER} LEN=60 TOS=0x00 PREC=0x00 TTL=51 ID=1 DF PROTO=TCP \
+             SPT=4{day:02} DPT=25 WINDOW=64240 RES=0x00 SYN URGP=0\n"
+    )
+}
+
 /// Nights of one server: an export each, and a firewall log that grows.
 struct Nights {
     temp: tempfile::TempDir,
@@ -90,13 +99,7 @@ impl Nights {
 
     /// A connection of 198.51.100.7 at noon.
     fn connect(&mut self, day: u32, word: &str) -> &mut Self {
-        writeln!(
-            self.log,
-            "2026-11-{day:02}T12:00:00Z gw1 kernel: [UFW {word}] IN=eth0 OUT=eth1 \
-             SRC=198.51.100.7 DST={SERVER} LEN=60 TOS=0x00 PREC=0x00 TTL=51 ID=1 DF PROTO=TCP \
-             SPT=4{day:02} DPT=25 WINDOW=64240 RES=0x00 SYN URGP=0"
-        )
-        .unwrap();
+        self.log.push_str(&connection(day, word));
         self
     }
 
@@ -142,8 +145,8 @@ impl Nights {
     }
 }
 
-const OPEN: &[(&str, &[u16])] = &[(SERVER, &[25])];
-const GONE: &[(&str, &[u16])] = &[(SERVER, &[])];
+pub(crate) const OPEN: &[(&str, &[u16])] = &[(SERVER, &[25])];
+pub(crate) const GONE: &[(&str, &[u16])] = &[(SERVER, &[])];
 const ELSEWHERE: &[(&str, &[u16])] = &[("203.0.113.26", &[])];
 
 #[test]

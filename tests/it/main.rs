@@ -14,6 +14,7 @@ mod demo;
 mod refusals;
 mod templates;
 mod stopped;
+mod failed;
 mod life;
 mod nights;
 mod thirty_nights;
