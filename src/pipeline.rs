@@ -206,13 +206,11 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     };
     let told = match &state {
         Some(state) => nightly::correlate(job, &world, logs, &reports, state, progress)?,
-        None => logs::correlate(job, &world, logs, reports.len(), progress),
+        None => logs::correlate(job, &world, logs, &reports, progress),
     };
-    let Told { evidence, devices, reports: log_reports, left_out, nights, record } = told;
-    reports.extend(log_reports);
-    // What citations may name: this run's inputs, or those of all runs.
-    let book = nights.as_ref().map_or(&reports, |nights| &nights.book);
-    let seen = job.window.starting_on(oldest_day(job, book)).seen(book);
+    let Told { evidence, devices, reports: of_logs, book, left_out, nights, record } = told;
+    reports.extend(of_logs);
+    let seen = job.window.starting_on(oldest_day(job, &book)).seen(&book);
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let mut judgement = judge.judge();
     let standings = match &mut remembered {
@@ -225,7 +223,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         account.warnings.extend(nights.warnings.iter().cloned());
     }
     account.warnings.extend(pointless_risks(job, &judgement.targets, remembered.as_ref()));
-    let setting = Setting { policy: &job.policy, inputs: book, templates: &job.templates };
+    let setting = Setting { policy: &job.policy, inputs: &book, templates: &job.templates };
     let author = Author::new(setting);
     let csv = CsvCells::new(job.csv_safe);
     let profiles = remembered.as_ref().map(|known| known.profiles(&job.profiles));
@@ -236,14 +234,14 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         standing: &|target| standings.of(target),
         sources: &|target| Box::new(judge.sources(target)),
         inputs: &reports,
-        book,
+        book: &book,
         account: &account,
         profiles: &profiles,
         csv: &csv,
     };
     let NewSet { written, notes } = match &mut state {
         Some(state) => {
-            let judged = (&**book, &evidence, &devices);
+            let judged = (&*book, &evidence, &devices);
             let record = |changes: &Changes<'_>, id| {
                 remembered.iter().try_for_each(|known| known.write(changes, id, job))?;
                 record.map_or(Ok(()), |record| record.write(changes, judged, job.clock))

@@ -18,6 +18,7 @@ mod consume;
 mod copies;
 mod jobs;
 mod lines;
+mod names;
 mod needles;
 mod plan;
 mod numbers;
@@ -156,6 +157,22 @@ pub fn read_logs(
     copies::mark(&mut plans);
     let read = rounds::read(plans, options, None, devices, sink, progress);
     read.into_iter().map(|input| input.report).collect()
+}
+
+/// Reads the logs whole, like [`read_logs`], but numbers them as [`read_new`] does, from
+/// `first_number` on.
+pub fn read_all(
+    inputs: Vec<LogInput>,
+    options: &ReadOptions<'_>,
+    first_number: u32,
+    devices: &mut Devices,
+    sink: &mut dyn Sink,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Vec<ReadInput> {
+    let mut plans = plan::plan(inputs, options, None);
+    copies::mark(&mut plans);
+    numbers::assign(&mut plans, &resume::Known::new(&[]), first_number);
+    rounds::read(plans, options, None, devices, sink, progress)
 }
 
 /// Reads of the logs what earlier runs have not read. Inputs are numbered here: one that goes on

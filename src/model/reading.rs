@@ -1,5 +1,6 @@
 //! How far an input was read, and what a later run needs to know it again. In: nothing (facts
-//! only). Out: [`Reached`], what reading leaves behind; [`Cursor`], the same of an earlier run.
+//! only). Out: [`Reached`], what reading leaves behind; [`Cursor`], the same of an earlier run;
+//! [`FirstLine`], by which texts are ordered.
 //!
 //! Offsets, lengths and hashes are those of the decompressed text (UTF-16 as UTF-8, without a byte
 //! order mark), so that compressing or renaming a log changes nothing.
@@ -44,6 +45,16 @@ pub struct HeaderLine {
     pub line: Box<[u8]>,
 }
 
+/// The first line of a text that has a time. Texts are numbered in the order of these, which stays
+/// the same however far they are read and whatever their files are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FirstLine {
+    /// When.
+    pub time: Timestamp,
+    /// The first 8 bytes of the line's SHA-256.
+    pub hash: i64,
+}
+
 /// How far an input was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reached {
@@ -57,8 +68,8 @@ pub struct Reached {
     pub tail: Print,
     /// The header line in force at the offset.
     pub header: Option<HeaderLine>,
-    /// The time of its first timed line.
-    pub first_time: Option<Timestamp>,
+    /// Its first timed line.
+    pub first: Option<FirstLine>,
     /// The file that was read.
     pub stamp: Stamp,
 }

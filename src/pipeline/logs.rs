@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use crate::correlate::{Correlator, Evidence, Interest, World};
 use crate::logs::mail::Finished;
-use crate::logs::read::{LogInput, ReadOptions, Selection, Sink, read_logs};
+use crate::logs::read::{LogInput, ReadOptions, Selection, Sink, read_all};
 use crate::model::flow::FlowEvent;
 use crate::model::input::{Devices, InputKind, InputReport};
 use crate::model::time::Timestamp;
-use crate::pipeline::nightly::Record;
+use crate::pipeline::nightly::{self, Record};
 use crate::pipeline::{Job, Progress, Window, oldest_day};
 
 /// What the logs say.
@@ -21,6 +21,8 @@ pub(super) struct Told {
     pub(super) devices: Devices,
     /// What became of this run's logs.
     pub(super) reports: Vec<InputReport>,
+    /// All contents that evidence may cite, by number, the scans before them.
+    pub(super) book: Vec<InputReport>,
     /// Events outside the window.
     pub(super) left_out: u64,
     /// With a state: what it knows.
@@ -31,8 +33,6 @@ pub(super) struct Told {
 
 /// What a run with a state knows beyond its own inputs.
 pub(super) struct Nights {
-    /// All contents that evidence may cite, by number, the scans before them.
-    pub(super) book: Vec<InputReport>,
     /// Sentences for the operator.
     pub(super) warnings: Vec<String>,
     /// Ports for which evidence of earlier logs was not kept, each with the first run that did.
@@ -84,19 +84,11 @@ impl Sink for Folding {
     }
 }
 
-/// The logs as inputs, numbered from `first_number` on.
-pub(super) fn inputs(
-    job: &Job,
-    logs: BTreeMap<PathBuf, InputKind>,
-    first_number: usize,
-) -> Vec<LogInput> {
-    let inputs = (first_number..).zip(logs).map(|(number, (path, kind))| LogInput {
-        settings: job.policy.input_settings(&path),
-        number: number as u32,
-        path,
-        kind,
-    });
-    inputs.collect()
+/// The logs as inputs; reading numbers them.
+pub(super) fn inputs(job: &Job, logs: BTreeMap<PathBuf, InputKind>) -> Vec<LogInput> {
+    let settings = |path: &PathBuf| job.policy.input_settings(path);
+    let input = |(path, kind)| LogInput { settings: settings(&path), number: 0, path, kind };
+    logs.into_iter().map(input).collect()
 }
 
 /// How they are read.
@@ -111,18 +103,22 @@ pub(super) fn correlate(
     job: &Job,
     world: &World,
     logs: BTreeMap<PathBuf, InputKind>,
-    first_number: usize,
+    scans: &[InputReport],
     progress: &Progress<'_>,
 ) -> Told {
     let interest = Interest::new(world, &job.policy);
     let options = options(job, &interest);
-    let inputs = inputs(job, logs, first_number);
+    let inputs = inputs(job, logs);
     let mut folding = Folding::new(job, interest);
     let mut devices = Devices::default();
-    let reports = read_logs(inputs, &options, &mut devices, &mut folding, progress);
+    let first = scans.len() as u32;
+    let read = read_all(inputs.clone(), &options, first, &mut devices, &mut folding, progress);
+    let book = nightly::book(scans, &[], &read);
+    let reports = nightly::reports(&inputs, read, scans.len());
     let mut evidence = folding.correlator.finish();
     if let Some(day) = oldest_day(job, &reports) {
         evidence.drop_days_before(day);
     }
-    Told { evidence, devices, reports, left_out: folding.left_out, nights: None, record: None }
+    let left_out = folding.left_out;
+    Told { evidence, devices, reports, book, left_out, nights: None, record: None }
 }

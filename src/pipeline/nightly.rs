@@ -42,10 +42,7 @@ impl Earlier {
     fn read(state: &State, first_number: usize, tolerance: i64) -> Result<Self> {
         let mut contents = state.contents()?;
         // As new contents are numbered (`logs::read`): by their first line's time.
-        contents.sort_by_key(|known| {
-            let head = known.reached.as_ref().map(|reached| reached.head);
-            (known.first_time.is_none(), known.first_time, head, known.id)
-        });
+        contents.sort_by_key(|known| (known.first.is_none(), known.first, known.id));
         let first_number = first_number as u32;
         let numbers: BTreeMap<i64, u32> =
             contents.iter().map(|known| known.id).zip(first_number..).collect();
@@ -177,7 +174,7 @@ pub(super) fn correlate(
     let interest = Interest::new(world, &job.policy);
     let tolerance = job.policy.correlation.tolerance_seconds;
     let mut earlier = Earlier::read(state, scans.len(), tolerance)?;
-    let inputs = logs::inputs(job, logs, 0);
+    let inputs = logs::inputs(job, logs);
     let cursors = mem::take(&mut earlier.cursors);
     let reader = Reader { job, interest: &interest, cursors: &cursors };
     let (good, bad) = reader.read_all(&inputs, &mut earlier, progress);
@@ -186,7 +183,7 @@ pub(super) fn correlate(
 
     let read: Vec<ReadInput> =
         good.read.iter().chain(bad.iter().flat_map(|bad| &bad.read)).cloned().collect();
-    let book = book(scans, &earlier, &read);
+    let book = book(scans, &earlier.contents, &read);
     let reports = reports(&inputs, read, scans.len());
     let oldest_day = oldest_day(job, &book);
 
@@ -211,8 +208,8 @@ pub(super) fn correlate(
     };
     let kept_since = kept_since(&earlier.kept, &record.ports, job.clock);
     let warnings = warnings(job, &earlier.kept, left_out);
-    let nights = Some(Nights { book, warnings, kept_since });
-    Ok(Told { evidence, devices, reports, left_out, nights, record: Some(record) })
+    let nights = Some(Nights { warnings, kept_since });
+    Ok(Told { evidence, devices, reports, book, left_out, nights, record: Some(record) })
 }
 
 /// Joins what is new with what is known, and says what is new.
@@ -255,9 +252,13 @@ fn merged(
 
 /// All that evidence may cite, by number: the scans, the contents of earlier runs with what this run
 /// read of them, the new ones.
-fn book(scans: &[InputReport], earlier: &Earlier, read: &[ReadInput]) -> Vec<InputReport> {
+pub(super) fn book(
+    scans: &[InputReport],
+    earlier: &[Content],
+    read: &[ReadInput],
+) -> Vec<InputReport> {
     let mut book = scans.to_vec();
-    for known in &earlier.contents {
+    for known in earlier {
         book.push(InputReport { status: Status::Gone, ..known.covers.clone() });
     }
     let first_new = book.len();
@@ -301,7 +302,11 @@ fn add_report(known: &mut InputReport, new: &InputReport) {
 
 /// The reports of this run's logs in the order of the inputs; what is a copy names the place of the
 /// other's report, `before` reports standing before these.
-fn reports(inputs: &[LogInput], read: Vec<ReadInput>, before: usize) -> Vec<InputReport> {
+pub(super) fn reports(
+    inputs: &[LogInput],
+    read: Vec<ReadInput>,
+    before: usize,
+) -> Vec<InputReport> {
     let order: BTreeMap<PathBuf, usize> =
         inputs.iter().map(|input| input.path.clone()).zip(before..).collect();
     let place = |input: &ReadInput| order.get(&input.report.path).copied().unwrap_or_default();

@@ -14,7 +14,7 @@ use rusqlite::{Connection, Row, named_params};
 use crate::error::Result;
 use crate::logs::{firewall, mail};
 use crate::model::input::{InputKind, InputReport, Span};
-use crate::model::reading::{HeaderLine, Print, Reached, Stamp};
+use crate::model::reading::{FirstLine, HeaderLine, Print, Reached, Stamp};
 use crate::model::time::Timestamp;
 use crate::state::{Changes, State};
 
@@ -29,7 +29,7 @@ pub struct Content {
     /// How far it was read; none where it cannot be known again (standard input, long lost).
     pub reached: Option<Reached>,
     /// The time of its first timed line.
-    pub first_time: Option<Timestamp>,
+    pub first: Option<FirstLine>,
     /// Its last known path, its kind and what it covers; nothing else of a report.
     pub covers: InputReport,
 }
@@ -81,13 +81,14 @@ fn content(row: &Row<'_>) -> rusqlite::Result<Content> {
     let formats: BTreeMap<String, u64> = serde_json::from_str(&formats).unwrap_or_default();
     covers.formats =
         formats.into_iter().filter_map(|(f, n)| Some((format_named(&f)?, n))).collect();
-    let first_time = time("first_time")?;
-    let reached = reached(row, first_time)?;
+    let hash: Option<i64> = row.get("first_line")?;
+    let first = time("first_time")?.zip(hash).map(|(time, hash)| FirstLine { time, hash });
+    let reached = reached(row, first)?;
     let reached = (reached.head.length > 0).then_some(reached);
-    Ok(Content { id: row.get("id")?, reached, first_time, covers })
+    Ok(Content { id: row.get("id")?, reached, first, covers })
 }
 
-fn reached(row: &Row<'_>, first_time: Option<Timestamp>) -> rusqlite::Result<Reached> {
+fn reached(row: &Row<'_>, first: Option<FirstLine>) -> rusqlite::Result<Reached> {
     let number = |name: &str| row.get::<_, i64>(name).map(i64::cast_unsigned);
     let print = |length: &str, hash: &str| -> rusqlite::Result<Print> {
         Ok(Print { length: row.get(length)?, hash: row.get(hash)? })
@@ -103,7 +104,7 @@ fn reached(row: &Row<'_>, first_time: Option<Timestamp>) -> rusqlite::Result<Rea
         header: format
             .zip(line)
             .map(|(format, line)| HeaderLine { format: format.into(), line: line.into() }),
-        first_time,
+        first,
         stamp: Stamp {
             device: number("device")?,
             inode: number("inode")?,
@@ -138,12 +139,12 @@ fn word_of(kind: InputKind) -> &'static str {
 
 const PUT: &str = "
 INSERT INTO content VALUES (:id, :path, :kind, :seen, :read_to, :lines, :head_length, :head,
-    :tail_length, :tail, :header_format, :header, :first_time, :device, :inode, :size, :modified,
-    :compression, :first_covered, :last_covered, :formats)
+    :tail_length, :tail, :header_format, :header, :first_time, :first_line, :device, :inode, :size,
+    :modified, :compression, :first_covered, :last_covered, :formats)
 ON CONFLICT (id) DO UPDATE SET path = :path, kind = :kind, seen = :seen, read_to = :read_to,
     lines = :lines, head_length = :head_length, head = :head, tail_length = :tail_length,
     tail = :tail, header_format = :header_format, header = :header, first_time = :first_time,
-    device = :device, inode = :inode, size = :size, modified = :modified,
+    first_line = :first_line,    device = :device, inode = :inode, size = :size, modified = :modified,
     compression = :compression, first_covered = :first_covered, last_covered = :last_covered,
     formats = :formats";
 
@@ -187,7 +188,8 @@ impl Changes<'_> {
             ":tail": tail.hash,
             ":header_format": header.as_ref().map(|header| &*header.format),
             ":header": header.as_ref().map(|header| &*header.line),
-            ":first_time": time(reached.first_time),
+            ":first_time": time(reached.first.map(|first| first.time)),
+            ":first_line": reached.first.map(|first| first.hash),
             ":device": stamp.device.cast_signed(),
             ":inode": stamp.inode.cast_signed(),
             ":size": stamp.size.cast_signed(),

@@ -108,6 +108,7 @@ CREATE TABLE content (
     header_format TEXT,                       -- the header line in force at read_to
     header        BLOB,
     first_time    INTEGER,                    -- of its first timed line
+    first_line    INTEGER,                    -- first 8 bytes of that line's SHA-256
     device        INTEGER NOT NULL,           -- the file as it was, only hints
     inode         INTEGER NOT NULL,
     size          INTEGER NOT NULL,

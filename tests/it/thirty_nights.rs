@@ -26,7 +26,7 @@ struct Log {
 
 #[test]
 fn thirty_nights_and_one_run_give_the_same_tickets() {
-    for seed in [0, 5, 8] {
+    for seed in [0, 3, 5, 22] {
         let case = case::generate(seed);
         let folder = tempfile::tempdir().unwrap();
         let logs = logs_of(&case);
@@ -54,13 +54,13 @@ fn thirty_nights_and_one_run_give_the_same_tickets() {
             tickets
         };
         let (nights, once) = (read("nights"), read("once"));
-        // Of lines of one time in two files either may be cited: the texts that name them differ.
         // A priority that was raised on some night is due from then.
-        let but = ["status", "due_date", "evidence", "description"];
+        let but = ["status", "due_date"];
         compare(seed, &nights, &once, &but);
         compare(seed, &nights, &read("stateless"), &but);
         let cited = |out: &str| citations(folder.path(), out);
         assert_eq!(cited("nights"), cited("once"), "{seed}");
+        assert_eq!(cited("nights"), cited("stateless"), "{seed}");
         // What was read is not read again, and nothing changes by that.
         run(folder.path(), &case, &["--state", "nights.db", "--out", "again"]);
         compare(seed, &nights, &read("again"), &["status"]);
@@ -177,25 +177,38 @@ fn compare(
     }
 }
 
-/// The sources of all tickets, of each cited line what it proves and when.
+/// The sources of all tickets, each citation with the text of the line that it names.
 fn citations(folder: &Path, out: &str) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(folder.join(out).join("tickets.jsonl")).unwrap();
-    let ticket = |line: &str| {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut ticket = |line: &str| {
         let mut ticket: serde_json::Value = serde_json::from_str(line).unwrap();
         if ticket["verdict"] == "quiet" {
             return None;
         }
         for source in ticket["sources"].as_array_mut().unwrap() {
-            let cited = source["citations"].as_array_mut().unwrap();
-            for citation in &mut *cited {
-                let citation = citation.as_object_mut().unwrap();
-                citation.retain(|key, _| key == "kind" || key == "time");
+            for citation in source["citations"].as_array_mut().unwrap() {
+                let file = citation["file"].as_str().unwrap().to_owned();
+                let lines =
+                    files.entry(file).or_insert_with_key(|file| lines_of(&folder.join(file)));
+                let line = citation["line"].as_u64().unwrap() as usize;
+                citation["text"] = (&*lines[line - 1]).into();
             }
-            cited.dedup();
         }
-        Some(ticket["sources"].take())
+        Some(serde_json::json!([ticket["ticket_id"], ticket["sources"]]))
     };
-    text.lines().filter_map(ticket).collect()
+    text.lines().filter_map(&mut ticket).collect()
+}
+
+fn lines_of(path: &Path) -> Vec<String> {
+    let mut text = String::new();
+    if path.extension().is_some_and(|ending| ending == "gz") {
+        let file = fs::File::open(path).unwrap();
+        flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    } else {
+        text = fs::read_to_string(path).unwrap();
+    }
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Lines of logs that a run read.

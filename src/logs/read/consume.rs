@@ -10,9 +10,9 @@ use crate::logs::detect::name_of;
 use crate::logs::firewall;
 use crate::logs::join::{Joiner, Told};
 use crate::logs::mail::{Assembler, FactBatch, Finished, Limits};
+use crate::logs::read::names::rotated;
 use crate::logs::read::plan::{Plan, Ready, State};
 use crate::logs::read::recipe::Wanted;
-use crate::logs::read::resume::family;
 use crate::logs::read::scan::{Batch, EndTime, LineFlow};
 use crate::logs::read::{ReadInput, ReadOptions, Sink};
 use crate::logs::source::Compression;
@@ -289,7 +289,7 @@ impl<'a> Consumer<'a> {
             return device;
         }
         let own = if progress.of_nights {
-            family(&progress.report.path)
+            rotated(&progress.report.path).0
         } else {
             progress.report.path.display().to_string()
         };
@@ -334,7 +334,7 @@ fn again_from(plans: &[Plan]) -> Vec<Timestamp> {
             *time = next;
         }
         if ready.recipe.may_hold_mail {
-            let first = ready.first_time.map(|time| time.plus_seconds(-FIRST_LINE_SLACK));
+            let first = ready.first.map(|first| first.time.plus_seconds(-FIRST_LINE_SLACK));
             next = next.min(first.unwrap_or(Timestamp(i64::MIN)));
         }
     }

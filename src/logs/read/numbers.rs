@@ -3,15 +3,15 @@
 //!
 //! Several files may go on from one cursor (a log and its copy that went different ways): the file
 //! that was read before keeps the content, the others begin contents of their own where the cursor
-//! stands. New contents are numbered by their first line's time, so that the order of citations
-//! does not depend on the night in which a log is first read.
+//! stands. New contents are numbered by their first line, so that the order of citations does not
+//! depend on the night in which a log is first read, nor on its name.
 
 use std::collections::BTreeMap;
 
 use crate::logs::read::plan::{Plan, State};
 use crate::logs::read::resume::{Found, Known};
 use crate::logs::source;
-use crate::model::reading::{Cursor, Reached};
+use crate::model::reading::{Cursor, FirstLine, Reached};
 
 /// Numbers the inputs, new contents from `first_number` on.
 pub(super) fn assign(plans: &mut [Plan], known: &Known<'_>, first_number: u32) {
@@ -33,9 +33,10 @@ pub(super) fn assign(plans: &mut [Plan], known: &Known<'_>, first_number: u32) {
     }
     // Those that are not read come last: their numbers are not cited.
     new.sort_by_key(|&place| {
-        let standing = plans.get(place).and_then(standing_of);
-        let first_time = standing.and_then(|(_, reached)| reached.first_time);
-        (standing.is_none(), first_time.is_none(), first_time, standing.map(|(_, r)| r.head), place)
+        let plan = plans.get(place);
+        let is_read = plan.is_some_and(|plan| matches!(plan.state, State::Read(_)));
+        let first = plan.and_then(first_of);
+        (!is_read, first.is_none(), first, place)
     });
     for (number, place) in (first_number..).zip(new) {
         if let Some(plan) = plans.get_mut(place) {
@@ -90,6 +91,13 @@ impl Rank {
 fn standing_of(plan: &Plan) -> Option<(Found, &Reached)> {
     match &plan.state {
         State::Read(ready) => ready.standing.as_ref().map(|s| (s.found, &s.reached)),
+        _ => None,
+    }
+}
+
+fn first_of(plan: &Plan) -> Option<FirstLine> {
+    match &plan.state {
+        State::Read(ready) => ready.first,
         _ => None,
     }
 }

@@ -22,6 +22,7 @@ use crate::logs::firewall;
 use crate::logs::line::{Columns, LONGEST_LINE};
 use crate::logs::mail;
 use crate::logs::read::lines::{clean, open_unwrapped, time_of_line};
+use crate::logs::read::names;
 use crate::logs::read::recipe::{
     Recipe, Routing, Scope, Searches, Wanted, Wrapped, longest_line_of, zone_of,
 };
@@ -29,10 +30,11 @@ use crate::logs::read::resume::{Found, Known, reached_in, whole_lines_end};
 use crate::logs::read::stream::{Opening, Stream};
 use crate::logs::read::{LogInput, ReadOptions};
 use crate::logs::source::{
-    self, Compression, MAGIC_BYTES, Opened, STDIN, Spread, Utf16, open_text_to, read_fully,
+    self, Compression, MAGIC_BYTES, Opened, STDIN, Spread, Utf16, open_text_to, print_of,
+    read_fully,
 };
 use crate::model::input::{Status, Tally};
-use crate::model::reading::{Reached, Stamp};
+use crate::model::reading::{FirstLine, Reached, Stamp};
 use crate::model::time::Timestamp;
 
 /// Bytes at the start of the text that are surveyed line by line.
@@ -68,7 +70,8 @@ pub(super) struct Ready {
     pub(super) way: Way,
     pub(super) compression: Option<Compression>,
     pub(super) recipe: Arc<Recipe>,
-    pub(super) first_time: Option<Timestamp>,
+    /// Its first timed line.
+    pub(super) first: Option<FirstLine>,
     /// The first bytes of the text; shorter only if the text is.
     pub(super) print: Box<[u8]>,
     pub(super) notes: Vec<String>,
@@ -92,8 +95,14 @@ pub(super) struct Standing {
 
 impl Ready {
     /// Orders inputs by when they are consumed: by their first line's time, untimed ones last.
-    pub(super) fn turn<'a>(&'a self, path: &'a Path) -> (bool, Option<Timestamp>, &'a Path) {
-        (self.first_time.is_none(), self.first_time, path)
+    /// Where lines of one second were divided by a rotation, its names tell which came first.
+    pub(super) fn turn<'a>(
+        &'a self,
+        path: &'a Path,
+    ) -> (bool, Option<Timestamp>, String, i64, &'a Path) {
+        let (family, age) = names::rotated(path);
+        let time = self.first.map(|first| first.time);
+        (time.is_none(), time, family, -age, path)
     }
 }
 
@@ -266,7 +275,7 @@ impl Stands {
     }
 
     fn at(found: Found, before: Reached, stamp: Stamp) -> Self {
-        let reached = Reached { stamp, first_time: before.first_time, ..Reached::default() };
+        let reached = Reached { stamp, first: before.first, ..Reached::default() };
         Self::At(Box::new(Standing { found, before, reached }))
     }
 }
@@ -295,8 +304,8 @@ fn go_on(
         *size = whole_lines_end(&opened.file, (begin, opened.size), None)?.max(*from);
     }
     let stamp = standing.reached.stamp.clone();
-    let first_time = standing.before.first_time;
-    standing.reached = Reached { first_time, ..reached_in(&opened.file, mark, *size, stamp)? };
+    let first = standing.before.first;
+    standing.reached = Reached { first, ..reached_in(&opened.file, mark, *size, stamp)? };
     standing.reached.header.clone_from(&standing.before.header);
     Ok(())
 }
@@ -465,18 +474,18 @@ fn finish(
         may_hold_mail: formats.has_mail() || scope == Scope::All,
         longest_line: longest_line_of(formats),
     };
-    let first_time = first_time(&recipe, &look.head);
-    if first_time.is_some_and(|time| time > latest) {
+    let first = first_line(&recipe, &look.head);
+    if first.is_some_and(|first| first.time > latest) {
         // Then it is the reference that is wrong, a file's time that a copy set back.
         recipe.latest = Timestamp(i64::MAX);
     }
+    let known = look.standing.as_ref().and_then(|standing| standing.before.first);
+    let first = known.or(first);
     if let Some(standing) = &mut look.standing {
-        let known = standing.before.first_time;
-        standing.reached.first_time = known.or(first_time);
+        standing.reached.first = first;
     }
-    let known = look.standing.as_ref().and_then(|standing| standing.before.first_time);
     State::Read(Box::new(Ready {
-        first_time: known.or(first_time),
+        first,
         standing: look.standing.take(),
         print: look.head.get(..PRINT).unwrap_or(&look.head).into(),
         way: look.way,
@@ -526,7 +535,9 @@ fn unrecognised(path: &Path, look: &Look) -> Status {
     }
 }
 
-fn first_time(recipe: &Recipe, head: &[u8]) -> Option<Timestamp> {
+/// The first whole line that has a time; a text that is one line needs no line end.
+fn first_line(recipe: &Recipe, head: &[u8]) -> Option<FirstLine> {
+    let head = memrchr(b'\n', head).and_then(|end| head.get(..end)).unwrap_or(head);
     let clock = Clock::new(recipe.zone, recipe.reference);
     let none = Columns::NONE;
     let columns = recipe.header.as_ref().map_or(&none, |(_, columns)| columns);
@@ -534,7 +545,10 @@ fn first_time(recipe: &Recipe, head: &[u8]) -> Option<Timestamp> {
     head.split(|&b| b == b'\n').map(clean).filter(|line| line.len() <= LONGEST_LINE).find_map(
         |line| {
             let timed = time_of_line(recipe, columns, line, &mut scratch)?;
-            clock.resolve(timed.time)
+            let time = clock.resolve(timed.time)?;
+            let hash = print_of(line).hash;
+            let hash = i64::from_be_bytes(*hash.first_chunk()?);
+            Some(FirstLine { time, hash })
         },
     )
 }

@@ -10,7 +10,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use memchr::memmem;
 use sha2::{Digest, Sha256};
@@ -227,48 +226,11 @@ fn last_line_feed(bytes: &[u8], utf16: Option<Utf16>) -> Option<usize> {
     }
 }
 
-/// Endings that compressing a log gives its name.
-const PACKED: [&str; 6] = [".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z"];
-
-/// The name of a log without what rotation adds to it: `fw/asa.log` for `fw/asa.log.2.gz`,
-/// `fw/asa.log-20261102` and `fw/asa.log` itself.
-pub(super) fn family(path: &Path) -> String {
-    let shown = path.display().to_string();
-    let packed = PACKED.iter().find_map(|ending| shown.strip_suffix(ending));
-    let name = packed.unwrap_or(&shown);
-    let Some((stem, ending)) = name.rsplit_once(['.', '-']) else { return name.to_owned() };
-    let is_number = ending.bytes().all(|b| b.is_ascii_digit());
-    let is_date = matches!(ending.len(), 8 | 10);
-    let is_turn = name.as_bytes().get(stem.len()) == Some(&b'.') && (1..=3).contains(&ending.len());
-    // Logs may be named by their firewalls: `edge-1`, or an address.
-    let own = stem.rsplit('/').next().unwrap_or_default();
-    let is_word = own.bytes().any(|b| b.is_ascii_alphabetic());
-    if is_number && (is_date || is_turn) && is_word { stem.to_owned() } else { name.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
     use super::*;
-
-    #[test]
-    fn rotation_does_not_change_the_family() {
-        let cases = [
-            ("fw/asa.log", "fw/asa.log"),
-            ("fw/asa.log.1", "fw/asa.log"),
-            ("fw/asa.log.12.gz", "fw/asa.log"),
-            ("fw/asa.log-20261102.xz", "fw/asa.log"),
-            ("fw/asa.log.gz", "fw/asa.log"),
-            ("fw/10.0.0.1", "fw/10.0.0.1"),
-            ("fw/edge-1", "fw/edge-1"),
-            ("fw/7", "fw/7"),
-            ("-", "-"),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(family(Path::new(path)), expected, "{path}");
-        }
-    }
 
     #[test]
     fn the_end_of_the_last_whole_line_is_found() {
