@@ -30,7 +30,7 @@ use crate::model::time::Timestamp;
 use crate::pipeline::account::account;
 pub use crate::pipeline::account::fault;
 use crate::pipeline::logs::Told;
-use crate::pipeline::remembered::{Remembered, pointless_risks};
+use crate::pipeline::remembered::{Remembered, pointless_risks, tonight};
 use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::state::{Changes, State};
@@ -214,7 +214,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     let judge = Judge::new(&world, &job.policy, &evidence, &seen, &devices);
     let mut judgement = judge.judge();
     let standings = match &mut remembered {
-        Some(known) => known.settle(&mut judgement, &judge, &job.policy, job.clock),
+        Some(known) => known.settle(&mut judgement, &judge, &tonight(job, &reports)),
         None => Standings::new(&judgement.targets, &job.policy, job.clock),
     };
     let mut account = account(job, &reports, &scans, &refused, left_out);

@@ -9,7 +9,7 @@ use crate::model::input::{InputKind, InputReport, Status, Tally};
 use crate::model::judged::{JudgedTarget, Judgement, Verdict};
 use crate::model::time::Timestamp;
 use crate::pipeline::{self, Job, Published};
-use crate::tickets::ticket_id;
+use crate::tickets::{Status as TicketStatus, ticket_id};
 use crate::writers::escape;
 use crate::writers::profiles;
 
@@ -176,7 +176,10 @@ fn statuses(text: &mut String, published: &Published) {
 }
 
 fn first(text: &mut String, published: &Published) {
-    for (number, target) in published.tickets().take(FIRST).enumerate() {
+    let is_open = |target: &&JudgedTarget| {
+        published.standings.of(target).is_some_and(|at| at.status != TicketStatus::Resolved)
+    };
+    for (number, target) in published.tickets().filter(is_open).take(FIRST).enumerate() {
         if number == 0 {
             line(text, "Look at first:");
         }

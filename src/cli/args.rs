@@ -201,11 +201,14 @@ pub(super) enum PolicyCommand {
 /// `state`.
 #[derive(Debug, Subcommand)]
 pub(super) enum StateCommand {
-    /// Print the tickets by status, and how much the state holds.
+    /// Print the tickets by status and how much the state holds; or what became of one ticket.
     Show {
         /// Which state.
         #[command(flatten)]
         file: StateFile,
+        /// A ticket's id: prints each run that changed its status or priority.
+        #[arg(value_name = "TICKET_ID")]
+        ticket: Option<String>,
     },
     /// Print every row as a JSON object on a line of its own.
     Export {

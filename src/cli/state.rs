@@ -7,9 +7,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::model::judged::Priority;
 use crate::model::time::Timestamp;
 use crate::policy::{Known, read_policy};
-use crate::state::{Extent, State, TicketRow, View};
+use crate::state::{Event, Extent, State, TicketRow, View};
 use crate::tickets::Status;
 use crate::writers::{escape, profiles};
 
@@ -20,7 +21,8 @@ use super::{format_names, terminal};
 /// Does what the command says; exit code 0.
 pub(super) fn state(command: &StateCommand) -> Result<u8> {
     match command {
-        StateCommand::Show { file } => show(&View::open(&path(file)?)?),
+        StateCommand::Show { file, ticket: None } => show(&View::open(&path(file)?)?),
+        StateCommand::Show { file, ticket: Some(id) } => show_one(&View::open(&path(file)?)?, id),
         StateCommand::Export { file } => export(&View::open(&path(file)?)?),
         StateCommand::Forget { file, what } => forget(&path(file)?, what),
     }
@@ -50,6 +52,25 @@ fn show(view: &View) -> Result<u8> {
         for ticket in tickets {
             text.push_str(&ticket_line(ticket));
         }
+    }
+    terminal::print(text.as_bytes())
+}
+
+/// One ticket: what became of it, run by run.
+fn show_one(view: &View, id: &str) -> Result<u8> {
+    let mut text = String::new();
+    for Event { at, old, new } in view.history(id)? {
+        let words = |(status, priority): (Status, Priority)| {
+            format!("{} {}", priority.word(), status.word())
+        };
+        let before = old.map(|old| format!(" (before: {})", words(old))).unwrap_or_default();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{at} {}{before}", words(new));
+    }
+    if text.is_empty() {
+        return Err(Error::usage(format!(
+            "{id:?} is no ticket of this state; expected an id as state show prints it"
+        )));
     }
     terminal::print(text.as_bytes())
 }

@@ -8,12 +8,11 @@ use crate::correlate::World;
 use crate::error::Result;
 use crate::judge::Judge;
 use crate::model::finding::Scan;
+use crate::model::input::{InputKind, InputReport, Status};
 use crate::model::judged::{JudgedTarget, Judgement};
-use crate::model::policy::Policy;
-use crate::model::time::Timestamp;
 use crate::pipeline::Job;
 use crate::scan::targets::merge_scans;
-use crate::state::{Changes, Findings, RunId, State, Tickets};
+use crate::state::{Changes, Findings, Logs, RunId, State, Tickets, Tonight};
 use crate::tickets::{Standings, former_ids, ticket_id};
 use crate::writers::profiles::Chosen;
 
@@ -51,11 +50,10 @@ impl Remembered {
         &mut self,
         judgement: &mut Judgement,
         judge: &Judge<'_>,
-        policy: &Policy,
-        at: Timestamp,
+        tonight: &Tonight<'_>,
     ) -> Standings {
         let targets = &mut judgement.targets;
-        let standings = self.tickets.take(targets, &mut self.findings, policy, at);
+        let standings = self.tickets.take(targets, &mut self.findings, tonight);
         for target in targets {
             let Some(mut proof) = target.proof.take() else { continue };
             proof.denied = judge.denied_after(target, proof.last_open);
@@ -70,6 +68,16 @@ impl Remembered {
         changes.put_findings(&self.findings)?;
         changes.put_profiles(job.profiles.profiles.iter().map(|profile| profile.name()))
     }
+}
+
+/// What a run over these inputs knows of its logs.
+pub(super) fn tonight<'j>(job: &'j Job, reports: &[InputReport]) -> Tonight<'j> {
+    let is_broken = |report: &InputReport| {
+        let is_log = report.kind != InputKind::Scan;
+        is_log && matches!(report.status, Status::Partial(_) | Status::Unreadable(_))
+    };
+    let logs = if reports.iter().any(is_broken) { Logs::Broken } else { Logs::Whole };
+    Tonight { policy: &job.policy, at: job.clock, logs }
 }
 
 /// Warnings of accepted risks of the policy that no ticket is.

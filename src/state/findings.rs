@@ -83,6 +83,7 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
         target,
         gone: time(9)?.map(|at| Gone { at, scan: gone_scan.unwrap_or_default() }),
         missed: None,
+        is_moved: false,
     })
 }
 

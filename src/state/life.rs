@@ -41,11 +41,27 @@ pub(super) struct Seen<'a> {
     pub(super) fresh: Standing,
     /// When the run takes place.
     pub(super) at: Timestamp,
+    pub(super) logs: Logs,
+}
+
+/// Whether a run read its logs to their ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logs {
+    /// It did.
+    Whole,
+    /// Some could not be read, or not to the end: that nothing was seen in them proves nothing.
+    Broken,
 }
 
 impl Seen<'_> {
+    /// Whether this run resolves a ticket that was told with that status, or leaves it so.
+    fn resolves(&self, told: Option<Status>) -> bool {
+        let was = told == Some(Status::Resolved);
+        self.is_gone_and_quiet() && (self.logs == Logs::Whole || was)
+    }
+
     /// Whether the finding is gone and no unexpected source reached the target since.
-    pub(super) fn is_resolved(&self) -> bool {
+    fn is_gone_and_quiet(&self) -> bool {
         let Some(gone) = &self.scans.gone else { return false };
         match self.target.reached {
             Some(reached) => reached <= gone.at,
@@ -67,7 +83,8 @@ pub(super) fn advance(
         return None;
     }
     let told = known.and_then(|known| known.told);
-    let status = if seen.is_resolved() { Status::Resolved } else { open_status(told, seen) };
+    let is_resolved = seen.resolves(told.map(|told| told.status));
+    let status = if is_resolved { Status::Resolved } else { open_status(told, seen) };
     Some(KnownTicket {
         id,
         now: Told { status, priority: target.priority, verdict: target.verdict },
@@ -192,7 +209,7 @@ mod tests {
             Option<(Status, Change)>,
         );
         let missed = Some(Missed::Host);
-        let rows: [Row; 18] = [
+        let rows: [Row; 20] = [
             // what, told before, gone on, missed, reached on, fresh status, expected
             ("told the first time", None, None, None, Some(9), New, Some((New, Raised))),
             ("told before", Some(New), None, None, Some(9), New, Some((Open, Same))),
@@ -208,6 +225,8 @@ mod tests {
                 New,
                 Some((Open, Same)),
             ),
+            ("gone, logs broken", Some(New), Some(12), None, None, New, Some((Open, Same))),
+            ("resolved, logs broken", Some(Resolved), Some(12), None, None, New, None),
             ("not scanned", Some(New), None, missed, None, New, Some((NotRetested, Same))),
             ("still not", Some(NotRetested), None, missed, None, New, Some((NotRetested, Same))),
             ("scanned again", Some(NotRetested), None, None, None, New, Some((Open, Same))),
@@ -261,7 +280,9 @@ mod tests {
             }
             let scans = say(gone, missed);
             let fresh = Standing { status: fresh, ..Standing::new(&target) };
-            let seen = Seen { target: &target, scans: &scans, fresh, at: day(20) };
+            let is_broken = what.ends_with("logs broken");
+            let logs = if is_broken { Logs::Broken } else { Logs::Whole };
+            let seen = Seen { target: &target, scans: &scans, fresh, at: day(20), logs };
             let known = known(before);
             let ticket = advance(known.id.clone(), Some(&known), &seen).unwrap();
             let found = standing(&ticket).map(|standing| (standing.status, standing.change));
@@ -275,14 +296,20 @@ mod tests {
         let mut target = fixtures::target();
         let fresh = Standing::new(&target);
         let raise = |target: &JudgedTarget, scans: &ScansSay| {
-            let seen = Seen { target, scans, fresh, at: day(20) };
+            let seen = Seen { target, scans, fresh, at: day(20), logs: Logs::Whole };
             advance("helo-a-25".to_owned(), None, &seen).is_some()
         };
         assert!(raise(&target, &say(None, None)));
         assert!(!raise(&target, &say(Some(12), None)));
         target.verdict = Verdict::Quiet;
         assert!(!raise(&target, &say(None, None)));
-        let seen = Seen { target: &target, scans: &say(None, None), fresh, at: day(20) };
+        let seen = Seen {
+            target: &target,
+            scans: &say(None, None),
+            fresh,
+            at: day(20),
+            logs: Logs::Whole,
+        };
         let kept = advance("helo-a-25".to_owned(), Some(&known(Some(Status::Open))), &seen);
         assert_eq!(standing(&kept.unwrap()).unwrap().status, Status::Open);
     }
@@ -301,7 +328,8 @@ mod tests {
             let mut known = known(Some(Status::Open));
             known.now.priority = before;
             let fresh = Standing::new(&target);
-            let seen = Seen { target: &target, scans: &scans, fresh, at: day(20) };
+            let seen =
+                Seen { target: &target, scans: &scans, fresh, at: day(20), logs: Logs::Whole };
             let ticket = advance(known.id.clone(), Some(&known), &seen).unwrap();
             assert_eq!(ticket.due, Some(expected), "{before:?} {now:?}");
         }

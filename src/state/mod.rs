@@ -29,10 +29,11 @@ use crate::error::{Error, Result};
 pub use cursors::Content;
 pub use evidence::{Delta, Kept};
 pub use file::VERSION;
+pub use life::Logs;
 pub use retest::Findings;
 pub use runs::{Delivery, RunId, Undelivered};
-pub use tickets::Tickets;
-pub use view::{Extent, TicketRow, View};
+pub use tickets::{Tickets, Tonight};
+pub use view::{Event, Extent, TicketRow, View};
 
 /// The open state of this run; no other run can open it meanwhile.
 #[derive(Debug)]

@@ -29,6 +29,8 @@ pub(super) struct Finding {
     pub(super) gone: Option<Gone>,
     /// Why no newer scan of this run could have reported it, if so.
     pub(super) missed: Option<Missed>,
+    /// Whether this run gave a name of its host to another.
+    pub(super) is_moved: bool,
 }
 
 /// A scan that could have reported a finding and did not.
@@ -166,7 +168,9 @@ impl Findings {
                 continue;
             }
             if !is_here {
+                let before = finding.names.len();
                 finding.names.retain(|name| !taken.contains(name));
+                finding.is_moved = finding.names.len() < before;
             }
             let host = by_key.entry(key.clone()).or_insert_with(|| host_of(key, finding));
             finding.missed = missed(*port, finding, host, newest);
@@ -198,6 +202,7 @@ impl Findings {
                 target: target.clone(),
                 gone: None,
                 missed: None,
+                is_moved: false,
             };
             let known = self.known.entry((host.key.clone(), target.port)).or_insert_with(fresh);
             known.see(host, target);
@@ -210,7 +215,7 @@ impl Findings {
     }
 
     /// What scans say of a port of these hosts together: it is gone once it is gone on all.
-    pub(super) fn say(&self, hosts: &[&String], port: u16) -> ScansSay {
+    pub(super) fn say(&self, hosts: &[&str], port: u16) -> ScansSay {
         let findings: Vec<&Finding> = self.on(hosts, port).map(|(_, finding)| finding).collect();
         let seen_at = findings.iter().filter_map(|finding| finding.target.scan_time).max();
         let left: Vec<&&Finding> = findings.iter().filter(|finding| !finding.is_gone()).collect();
@@ -223,14 +228,20 @@ impl Findings {
         ScansSay { seen_at, gone: None, missed: missed.filter(|_| is_missed) }
     }
 
+    /// Whether this run gave names of all these hosts to others.
+    pub(super) fn are_moved(&self, hosts: &[&str], port: u16) -> bool {
+        let mut findings = self.on(hosts, port).map(|(_, finding)| finding).peekable();
+        findings.peek().is_some() && findings.all(|finding| finding.is_moved)
+    }
+
     /// Their tickets as earlier runs had them.
-    pub(super) fn tickets(&self, hosts: &[&String], port: u16) -> Vec<String> {
+    pub(super) fn tickets(&self, hosts: &[&str], port: u16) -> Vec<String> {
         self.on(hosts, port).filter_map(|(_, finding)| finding.ticket.clone()).collect()
     }
 
     /// Says whose ticket is about the port of these hosts. What is gone on one of them only is
     /// forgotten there.
-    pub(super) fn set_ticket(&mut self, hosts: &[&String], port: u16, ticket: &str) {
+    pub(super) fn set_ticket(&mut self, hosts: &[&str], port: u16, ticket: &str) {
         let keys: Vec<(String, u16)> = self.on(hosts, port).map(|(key, _)| key.clone()).collect();
         let is_left = self.on(hosts, port).any(|(_, finding)| !finding.is_gone());
         for key in keys {
@@ -243,12 +254,21 @@ impl Findings {
         }
     }
 
+    /// Forgets what scans say of the port of these hosts.
+    pub(super) fn drop_on(&mut self, hosts: &[&str], port: u16) {
+        let keys: Vec<(String, u16)> = self.on(hosts, port).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.known.remove(&key);
+            self.dropped.push(key);
+        }
+    }
+
     fn on<'s>(
         &'s self,
-        hosts: &'s [&String],
+        hosts: &'s [&str],
         port: u16,
     ) -> impl Iterator<Item = (&'s (String, u16), &'s Finding)> {
-        hosts.iter().filter_map(move |host| self.known.get_key_value(&((*host).clone(), port)))
+        hosts.iter().filter_map(move |host| self.known.get_key_value(&((*host).to_owned(), port)))
     }
 }
 
@@ -359,8 +379,8 @@ mod tests {
         let selection = PluginSelection::Smtp;
         let mut merged = merge_scans(&scans, &selection);
         findings.take(&mut merged, &scans, &selection);
-        findings.set_ticket(&[&MX.to_owned()], 25, "helo-203.0.113.25-25");
-        (findings.say(&[&MX.to_owned()], 25), merged)
+        findings.set_ticket(&[MX], 25, "helo-203.0.113.25-25");
+        (findings.say(&[MX], 25), merged)
     }
 
     /// Days of the runs' scans and whether each has the finding; seen last, gone.

@@ -5,7 +5,7 @@
 //! in place by itself, so nothing is lost that a stopped run would have told. The rules of a ticket's
 //! life are `life`'s, what scans say of its finding is `retest`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Row, params};
 
@@ -13,10 +13,32 @@ use crate::error::Result;
 use crate::model::judged::{JudgedTarget, Proof};
 use crate::model::policy::Policy;
 use crate::model::time::Timestamp;
-use crate::state::life::{KnownTicket, Seen, Told, advance, join, standing};
+use crate::state::life::{KnownTicket, Logs, Seen, Told, advance, join, standing};
 use crate::state::retest::{Findings, ScansSay};
 use crate::state::{Changes, RunId, State, words};
-use crate::tickets::{Standing, Standings, former_ids, ticket_id};
+use crate::tickets::{Standing, Standings, Status, former_ids, ticket_id};
+
+/// What decides about tickets besides targets and scans.
+#[derive(Debug, Clone, Copy)]
+pub struct Tonight<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// When the run takes place.
+    pub at: Timestamp,
+    /// Whether it read its logs to their ends.
+    pub logs: Logs,
+}
+
+/// What becomes of a target in the outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// It has a ticket.
+    Told(Standing),
+    /// It has none.
+    Untold,
+    /// It is none any longer.
+    Away,
+}
 
 /// The tickets of all runs.
 #[derive(Debug, Default)]
@@ -29,43 +51,62 @@ pub struct Tickets {
 }
 
 impl Tickets {
-    /// Takes over what a run at that time judged: says where the tickets stand, and gives the
-    /// targets the first and last evidence that earlier runs saw, notes, and the proof of what it
-    /// resolves. Targets whose tickets are resolved, and told so before, are taken out.
+    /// Takes over what a run judged: says where the tickets stand, and gives the targets the first
+    /// and last evidence that earlier runs saw, notes, and the proof of what it resolves. Targets
+    /// whose tickets are resolved, and told so before, are taken out.
     pub fn take(
         &mut self,
         targets: &mut Vec<JudgedTarget>,
         findings: &mut Findings,
-        policy: &Policy,
-        at: Timestamp,
+        tonight: &Tonight<'_>,
     ) -> Standings {
         let mut standings = Standings::default();
+        let own: BTreeSet<String> = targets.iter().map(id_of).collect();
         targets.retain_mut(|target| {
-            let hosts: Vec<String> = target.asset.former_keys.clone();
-            let hosts: Vec<&String> = hosts.iter().chain([&target.asset.key]).collect();
-            let id = ticket_id(&target.asset.key, target.port);
-            let others = former_ids(target).chain(findings.tickets(&hosts, target.port));
-            let known = self.take_known(&id, others.collect());
-            let scans = findings.say(&hosts, target.port);
-            let fresh = Standing::by_policy(target, policy, at);
-            let seen = Seen { target, scans: &scans, fresh, at };
-            let Some(ticket) = advance(id.clone(), known.as_ref(), &seen) else {
-                return scans.gone.is_none();
-            };
-            findings.set_ticket(&hosts, target.port, &id);
-            let stands = standing(&ticket);
-            let is_resolved = seen.is_resolved();
-            explain(target, &scans, is_resolved);
-            target.first_seen = ticket.first_seen;
-            target.last_seen = ticket.last_seen;
-            self.before.insert(id.clone(), known.map(|known| known.now));
-            self.known.insert(id, ticket);
-            if let Some(stands) = stands {
-                standings.set(target, stands);
+            let stands = self.take_one(target, findings, &own, tonight);
+            if let Stands::Told(standing) = stands {
+                standings.set(target, standing);
             }
-            stands.is_some()
+            stands != Stands::Away
         });
         standings
+    }
+
+    /// `own` are the ids that the targets of this run have by themselves.
+    fn take_one(
+        &mut self,
+        target: &mut JudgedTarget,
+        findings: &mut Findings,
+        own: &BTreeSet<String>,
+        tonight: &Tonight<'_>,
+    ) -> Stands {
+        let (id, port) = (id_of(target), target.port);
+        let former = target.asset.former_keys.clone();
+        let hosts: Vec<&str> =
+            former.iter().map(String::as_str).chain([target.asset.key.as_str()]).collect();
+        let scans = findings.say(&hosts, port);
+        let linked = findings.tickets(&hosts, port);
+        let is_taken = |other: &String| *other != id && own.contains(other);
+        if findings.are_moved(&hosts, port) && !linked.is_empty() && linked.iter().all(is_taken) {
+            // The asset has another address now, and its ticket went with it.
+            findings.drop_on(&hosts, port);
+            return Stands::Away;
+        }
+        let others = former_ids(target).chain(linked).filter(|other| !own.contains(other));
+        let known = self.take_known(&id, others.collect());
+        let fresh = Standing::by_policy(target, tonight.policy, tonight.at);
+        let seen = Seen { target, scans: &scans, fresh, at: tonight.at, logs: tonight.logs };
+        let Some(ticket) = advance(id.clone(), known.as_ref(), &seen) else {
+            return if scans.gone.is_none() { Stands::Untold } else { Stands::Away };
+        };
+        findings.set_ticket(&hosts, port, &id);
+        let stands = standing(&ticket).map_or(Stands::Away, Stands::Told);
+        explain(target, &scans, ticket.now.status);
+        target.first_seen = ticket.first_seen;
+        target.last_seen = ticket.last_seen;
+        self.before.insert(id.clone(), known.map(|known| known.now));
+        self.known.insert(id, ticket);
+        stands
     }
 
     /// The ticket under its id, and those that it had under others.
@@ -88,24 +129,32 @@ impl Tickets {
     }
 }
 
+fn id_of(target: &JudgedTarget) -> String {
+    ticket_id(&target.asset.key, target.port)
+}
+
 /// Tells in the target what its ticket's status rests on.
-fn explain(target: &mut JudgedTarget, scans: &ScansSay, is_resolved: bool) {
+fn explain(target: &mut JudgedTarget, scans: &ScansSay, status: Status) {
     let last_open = scans.seen_at.max(target.reached);
     if let Some(gone) = &scans.gone {
-        if is_resolved {
+        if status == Status::Resolved {
             let (scan, ended) = (gone.scan.clone(), gone.at);
             target.proof = Some(Proof { scan, ended, last_open, denied: None });
-        } else {
-            let when = match target.reached {
-                Some(reached) => format!("on {reached}, after that scan"),
-                None => "at a time that the logs do not tell".to_owned(),
-            };
-            target.notes.push(format!(
-                "The scan \"{}\" of {} no longer reports it, but an unexpected source reached it \
-                 {when}: the ticket stays open.",
-                gone.scan, gone.at
-            ));
+            return;
         }
+        let why = match target.reached {
+            Some(reached) if reached > gone.at => {
+                format!("an unexpected source reached it on {reached}, after that scan")
+            }
+            None if target.counts.is_reach() => {
+                "an unexpected source reached it at a time that the logs do not tell".to_owned()
+            }
+            _ => "this run could not read all its logs to their ends".to_owned(),
+        };
+        target.notes.push(format!(
+            "The scan \"{}\" of {} no longer reports it, but {why}: the ticket stays open.",
+            gone.scan, gone.at
+        ));
         return;
     }
     if let Some(missed) = scans.missed {

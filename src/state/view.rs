@@ -46,6 +46,17 @@ pub struct TicketRow {
     pub last_seen: Option<Timestamp>,
 }
 
+/// What a run did to a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When the run took place.
+    pub at: Timestamp,
+    /// Status and priority before; none where there was no ticket.
+    pub old: Option<(Status, Priority)>,
+    /// Status and priority after.
+    pub new: (Status, Priority),
+}
+
 /// How much a state holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extent {
@@ -123,6 +134,20 @@ impl View {
         Ok(tickets)
     }
 
+    /// What became of a ticket, oldest first; nothing where nobody knows it under this id or as
+    /// another's earlier one.
+    pub fn history(&self, id: &str) -> Result<Vec<Event>> {
+        let read = || -> rusqlite::Result<Vec<Event>> {
+            let sql = "SELECT at, old_status, old_priority, new_status, new_priority \
+                       FROM ticket_event WHERE ticket = coalesce(\
+                       (SELECT ticket FROM ticket_alias WHERE alias = ?1), ?1) ORDER BY run";
+            let mut statement = self.connection.prepare(sql)?;
+            let rows = statement.query_map([id], event)?;
+            rows.collect()
+        };
+        read().map_err(|error| self.fault(&error))
+    }
+
     /// Writes every row as a JSON object on a line of its own, table by table in the order of their
     /// names: `table` first, then the columns in theirs. Times are RFC 3339, paths text, other blobs
     /// hexadecimal, JSON columns objects. Outputs that wait for their place are left out.
@@ -181,6 +206,17 @@ fn ticket(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
         first_seen: time(5)?,
         last_seen: time(6)?,
     })
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let both = |at: usize| -> rusqlite::Result<Option<(Status, Priority)>> {
+        let (status, priority): (Option<String>, Option<String>) = (row.get(at)?, row.get(at + 1)?);
+        let (Some(status), Some(priority)) = (status, priority) else { return Ok(None) };
+        let known = words::status(&status).zip(words::priority(&priority));
+        known.map(Some).ok_or(rusqlite::Error::InvalidQuery)
+    };
+    let new = both(3)?.ok_or(rusqlite::Error::InvalidQuery)?;
+    Ok(Event { at: Timestamp(row.get(0)?), old: both(1)?, new })
 }
 
 /// Columns of microseconds since 1970.

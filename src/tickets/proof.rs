@@ -9,11 +9,14 @@ use crate::tickets::words;
 /// The lines about a target whose ticket is resolved; none about others.
 pub(super) fn lines(target: &JudgedTarget, inputs: &[InputReport]) -> Vec<String> {
     let Some(proof) = &target.proof else { return Vec::new() };
-    let scan = words::quotable(&proof.scan, 80);
+    let scan = match words::quotable(&proof.scan, 80) {
+        empty if empty.is_empty() => String::new(),
+        name => format!(" \"{name}\""),
+    };
     let last = proof.last_open.map(|time| format!(" It was last seen open on {time}."));
     vec![
         format!(
-            "Retested: the scan \"{scan}\" of the host, which ended {}, could have reported the \
+            "Retested: the scan{scan} of the host, which ended {}, could have reported the \
              finding and did not.{}",
             proof.ended,
             last.unwrap_or_default()

@@ -90,11 +90,22 @@ struct Nights {
     log: String,
     policy: &'static str,
     profile: &'static str,
+    /// Further arguments.
+    more: &'static [&'static str],
+    /// The exit code that is expected.
+    exit: i32,
 }
 
 impl Nights {
     fn new() -> Self {
-        Self { temp: tempfile::tempdir().unwrap(), log: String::new(), policy: "", profile: "csv" }
+        Self {
+            temp: tempfile::tempdir().unwrap(),
+            log: String::new(),
+            policy: "",
+            profile: "csv",
+            more: &[],
+            exit: 0,
+        }
     }
 
     /// A connection of 198.51.100.7 at noon.
@@ -127,8 +138,8 @@ impl Nights {
             "--profile",
             self.profile,
         ];
-        let output = helotriage(folder, &arguments);
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        let output = helotriage(folder, &[&arguments[..], self.more].concat());
+        assert_eq!(output.status.code(), Some(self.exit), "{}", told(&output));
         read_tickets(&folder.join("out/tickets.csv"))
     }
 
@@ -352,6 +363,13 @@ fn the_state_is_shown_exported_and_forgets() {
                 last seen 2026-11-05T12:00:00Z, due 2026-11-17T02:01:00Z\n";
     assert!(text.ends_with(line), "{text}");
 
+    let (_, text) = state(&folder, &["show", ID]);
+    let history =
+        "2026-11-04T06:00:00Z P2 new\n2026-11-08T06:00:00Z P3 resolved (before: P2 new)\n";
+    assert_eq!(text, history);
+    let (code, text) = state(&folder, &["show", "helo-nobody-25"]);
+    assert_eq!((code, text.contains("\"helo-nobody-25\" is no ticket")), (Some(2), true), "{text}");
+
     let (code, text) = state(&folder, &["export"]);
     assert_eq!(code, Some(0), "{text}");
     let rows: Vec<serde_json::Value> =
@@ -376,4 +394,42 @@ fn the_state_is_shown_exported_and_forgets() {
     let (_, text) = state(&folder, &["export"]);
     assert!(!text.contains("203.0.113.25"), "{text}");
     assert_eq!(nights.status(&scan(8, OPEN)), "new");
+}
+
+#[test]
+fn an_asset_that_gets_another_address_keeps_its_ticket() {
+    let mut nights = Nights::new();
+    nights.connect(2, "ALLOW");
+    nights.policy = "[[asset]]\nid = \"mx\"\nmatch = [\"mx1.example.com\"]\n";
+    let named =
+        |day, ip| Scan { tags: &[("host-fqdn", "mx1.example.com")], ..scan(day, &[(ip, &[25])]) };
+    assert_eq!(nights.run(&named(3, SERVER))["helo-mx-25"]["status"], "new");
+    let moved = nights.run(&named(4, "203.0.113.27"));
+    assert_eq!(moved.keys().collect::<Vec<_>>(), ["helo-mx-25"]);
+    assert_eq!(
+        (&*moved["helo-mx-25"]["status"], &*moved["helo-mx-25"]["ip"]),
+        ("open", "203.0.113.27")
+    );
+    assert_eq!(nights.run(&named(5, "203.0.113.27")).len(), 1);
+}
+
+#[test]
+fn logs_that_cannot_be_read_to_their_ends_resolve_nothing() {
+    let mut nights = Nights::new();
+    nights.connect(2, "ALLOW");
+    nights.run(&scan(3, OPEN));
+    let folder = nights.temp.path().to_owned();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, connection(4, "BLOCK").repeat(500).as_bytes()).unwrap();
+    let whole = gz.finish().unwrap();
+    fs::write(folder.join("fw.log.1.gz"), &whole[..whole.len() - 9]).unwrap();
+    nights.more = &["--firewall", "fw.log.1.gz"];
+    nights.exit = 3;
+    let tickets = nights.run(&scan(5, GONE));
+    assert_eq!(tickets[ID]["status"], "open");
+    let says = "no longer reports it, but this run could not read all its logs to their ends";
+    assert!(tickets[ID]["description"].contains(says), "{}", tickets[ID]["description"]);
+    fs::write(folder.join("fw.log.1.gz"), &whole).unwrap();
+    nights.exit = 0;
+    assert_eq!(nights.status(&scan(5, GONE)), "resolved");
 }
