@@ -115,13 +115,36 @@ pub(super) fn run(bytes: &[u8], at: usize, class: u8) -> usize {
     at.saturating_add(rest.iter().position(|&b| !is(b, class)).unwrap_or(rest.len()))
 }
 
+/// Where one of three bytes stands next. Mostly within a few bytes, which are compared eight at a
+/// time, in place; `memchr` is faster only where it is further.
+#[inline]
+fn next_of(wanted: [u8; 3], rest: &[u8]) -> Option<usize> {
+    const NEAR: usize = 3;
+    let (words, _) = rest.as_chunks::<8>();
+    for (index, word) in words.iter().take(NEAR).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = wanted.iter().fold(0, |found, byte| {
+            // A byte is zero where it is equal; the lowest one that borrows is the first of them.
+            let apart = word ^ u64::from_ne_bytes([*byte; 8]);
+            let borrows = apart.wrapping_sub(u64::from_ne_bytes([0x01; 8]));
+            found | borrows & !apart & u64::from_ne_bytes([0x80; 8])
+        });
+        if found != 0 {
+            return Some(index * 8 + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    let passed = words.len().min(NEAR) * 8;
+    let [a, b, c] = wanted;
+    memchr3(a, b, c, rest.get(passed..)?).map(|ahead| passed + ahead)
+}
+
 /// Character data from `at` on: the offset of the next `<`, or the end of the bytes.
 #[inline]
 pub(super) fn text(bytes: &[u8], at: usize) -> Result<usize, Stop> {
     let mut from = at;
     loop {
         let rest = bytes.get(from..).unwrap_or_default();
-        let Some(ahead) = memchr3(b'<', b'&', b']', rest) else { return Ok(bytes.len()) };
+        let Some(ahead) = next_of([b'<', b'&', b']'], rest) else { return Ok(bytes.len()) };
         let found = from.saturating_add(ahead);
         match bytes.get(found) {
             Some(b'&') => from = reference(bytes, found)?,
@@ -198,6 +221,47 @@ pub(super) fn start_tag(
     Ok(StartTag { name, end, after })
 }
 
+/// Names of tags without attributes that were read before, by their first eight bytes: items have the
+/// same elements over and over, and comparing a name is quicker than looking at each of its bytes.
+#[derive(Debug)]
+pub(super) struct KnownNames([(usize, usize); 64]);
+
+impl KnownNames {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self([(0, 0); 64])
+    }
+
+    /// The start tag at `at` if it is `<name>` with a known name, in the same bytes as always.
+    #[inline]
+    pub(super) fn tag(&self, bytes: &[u8], at: usize) -> Option<StartTag> {
+        let from = at.saturating_add(1);
+        let rest = bytes.get(from..)?;
+        let &(start, length) = self.0.get(Self::slot(rest)?)?;
+        let name = bytes.get(start..start.saturating_add(length)).filter(|name| !name.is_empty())?;
+        let found = rest.get(length) == Some(&b'>') && rest.starts_with(name);
+        let end = from.saturating_add(length);
+        let tag = StartTag { name: from..end, end: TagEnd::Open, after: end.saturating_add(1) };
+        found.then_some(tag)
+    }
+
+    /// Remembers the name of a tag without attributes.
+    pub(super) fn add(&mut self, bytes: &[u8], tag: &StartTag) {
+        let name = tag.name.clone();
+        let plain = tag.end == TagEnd::Open && tag.after == name.end.saturating_add(1);
+        // Of a shorter one the slot would depend on what follows it.
+        let slot = bytes.get(name.clone()).filter(|_| plain).and_then(Self::slot);
+        if let Some(known) = slot.and_then(|slot| self.0.get_mut(slot)) {
+            *known = (name.start, name.len());
+        }
+    }
+
+    fn slot(text: &[u8]) -> Option<usize> {
+        let word = u64::from_le_bytes(*text.first_chunk()?);
+        Some((word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize)
+    }
+}
+
 /// The attributes of the tag that begins at `tag`, from behind its name to its end.
 fn attribute_list(
     bytes: &[u8],
@@ -241,8 +305,13 @@ fn empty_end(bytes: &[u8], slash: usize) -> Result<(TagEnd, usize), Stop> {
 /// One attribute, `at` the first byte of its name.
 pub(super) fn attribute(bytes: &[u8], at: usize) -> Result<Attribute, Stop> {
     let name = at..run(bytes, at, NAME);
-    let equals = skip_to(bytes, name.end, b'=', "expected = after the attribute's name")?;
-    let open = run(bytes, equals.saturating_add(1), SPACE);
+    let open = match bytes.get(name.end..) {
+        Some([b'=', b'"' | b'\'', ..]) => name.end.saturating_add(1),
+        _ => {
+            let equals = skip_to(bytes, name.end, b'=', "expected = after the attribute's name")?;
+            run(bytes, equals.saturating_add(1), SPACE)
+        }
+    };
     let quote = match bytes.get(open) {
         None => return Err(Stop::Incomplete),
         Some(&quote @ (b'"' | b'\'')) => quote,
@@ -255,7 +324,7 @@ pub(super) fn attribute(bytes: &[u8], at: usize) -> Result<Attribute, Stop> {
     let mut from = start;
     loop {
         let rest = bytes.get(from..).unwrap_or_default();
-        let Some(ahead) = memchr3(quote, b'&', b'<', rest) else { return Err(Stop::Incomplete) };
+        let Some(ahead) = next_of([quote, b'&', b'<'], rest) else { return Err(Stop::Incomplete) };
         let found = from.saturating_add(ahead);
         match bytes.get(found) {
             Some(b'&') => from = reference(bytes, found)?,
@@ -379,6 +448,23 @@ mod tests {
             };
             assert_eq!(got, expected, "{input}");
         }
+    }
+
+    #[test]
+    fn known_names_are_found_where_they_are_whole() {
+        let text = b"<plugin_name>x</plugin_name><plugin_name><plugin_names><plugin_name a='1'><fname>";
+        let mut known = KnownNames::new();
+        let mut attributes = Vec::new();
+        let first = start_tag(text, 0, &mut attributes).unwrap();
+        assert_eq!(known.tag(text, 0), None);
+        known.add(text, &first);
+        assert_eq!(known.tag(text, 0), Some(first));
+        assert_eq!(known.tag(text, 28), start_tag(text, 28, &mut attributes).ok());
+        assert_eq!(known.tag(text, 41), None);
+        assert_eq!(known.tag(text, 55), None);
+        let short = start_tag(text, 74, &mut attributes).unwrap();
+        known.add(text, &short);
+        assert_eq!(known.tag(text, 74), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::scan::bang::{self, Bang, Instruction};
 use crate::scan::catalogue::Catalogue;
 use crate::scan::host::{self, Properties};
 use crate::scan::item::{self, Item};
-use crate::scan::markup::{self, Attribute, Fault, StartTag, Stop, TagEnd, fault, shown};
+use crate::scan::markup::{self, Attribute, Fault, KnownNames, StartTag, Stop, TagEnd, fault, shown};
 use crate::scan::surroundings::{Spot, Surroundings};
 
 /// Deepest nesting of elements.
@@ -80,6 +80,7 @@ pub(super) fn walk(
         deepest: around.depth(),
         around,
         attributes: Vec::new(),
+        known: KnownNames::new(),
         capture: None,
         parts: Vec::new(),
         items: 0,
@@ -111,6 +112,7 @@ struct Walker<'a> {
     catalogue: &'a Catalogue,
     around: Surroundings,
     attributes: Vec<Attribute>,
+    known: KnownNames,
     capture: Option<Capture>,
     parts: Vec<Part>,
     items: u64,
@@ -197,10 +199,13 @@ impl<'a> Walker<'a> {
 
     #[inline]
     fn start_tag(&mut self, at: usize) -> Result<usize, Stop> {
-        let mut attributes = std::mem::take(&mut self.attributes);
-        let tag = markup::start_tag(self.bytes, at, &mut attributes);
-        self.attributes = attributes;
-        let tag = tag?;
+        let tag = match self.known.tag(self.bytes, at) {
+            Some(tag) => {
+                self.attributes.clear();
+                tag
+            }
+            None => self.new_tag(at)?,
+        };
         let name = self.slice(tag.name.clone());
         let parent = self.around.spot();
         let spot = match parent {
@@ -225,6 +230,13 @@ impl<'a> Walker<'a> {
             self.begin(at, &tag, spot, depth);
         }
         Ok(tag.after)
+    }
+
+    /// A start tag of a name that is not known, or with attributes.
+    fn new_tag(&mut self, at: usize) -> Result<StartTag, Stop> {
+        let tag = markup::start_tag(self.bytes, at, &mut self.attributes)?;
+        self.known.add(self.bytes, &tag);
+        Ok(tag)
     }
 
     /// The offset behind `<name>text</name>`, if that is what the tag begins: most of an export
