@@ -238,7 +238,8 @@ impl KnownNames {
         let from = at.saturating_add(1);
         let rest = bytes.get(from..)?;
         let &(start, length) = self.0.get(Self::slot(rest)?)?;
-        let name = bytes.get(start..start.saturating_add(length)).filter(|name| !name.is_empty())?;
+        let name =
+            bytes.get(start..start.saturating_add(length)).filter(|name| !name.is_empty())?;
         let found = rest.get(length) == Some(&b'>') && rest.starts_with(name);
         let end = from.saturating_add(length);
         let tag = StartTag { name: from..end, end: TagEnd::Open, after: end.saturating_add(1) };
@@ -452,7 +453,8 @@ mod tests {
 
     #[test]
     fn known_names_are_found_where_they_are_whole() {
-        let text = b"<plugin_name>x</plugin_name><plugin_name><plugin_names><plugin_name a='1'><fname>";
+        let text =
+            b"<plugin_name>x</plugin_name><plugin_name><plugin_names><plugin_name a='1'><fname>";
         let mut known = KnownNames::new();
         let mut attributes = Vec::new();
         let first = start_tag(text, 0, &mut attributes).unwrap();

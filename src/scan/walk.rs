@@ -12,7 +12,9 @@ use crate::scan::bang::{self, Bang, Instruction};
 use crate::scan::catalogue::Catalogue;
 use crate::scan::host::{self, Properties};
 use crate::scan::item::{self, Item};
-use crate::scan::markup::{self, Attribute, Fault, KnownNames, StartTag, Stop, TagEnd, fault, shown};
+use crate::scan::markup::{
+    self, Attribute, Fault, KnownNames, StartTag, Stop, TagEnd, fault, shown,
+};
 use crate::scan::surroundings::{Spot, Surroundings};
 
 /// Deepest nesting of elements.

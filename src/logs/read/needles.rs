@@ -72,6 +72,11 @@ impl Search {
         Self(Way::EveryLine)
     }
 
+    /// Whether it finds every line.
+    pub(super) fn finds_every_line(&self) -> bool {
+        matches!(self.0, Way::EveryLine)
+    }
+
     /// Finds any of the patterns.
     pub(super) fn any_of(mut needles: Vec<Needle>) -> Self {
         needles.sort();

@@ -110,7 +110,8 @@ pub(super) fn scan(
         mails: Vec::new(),
         scratch: Vec::new(),
         last_time: LastTime::default(),
-        has_nuls: memchr(0, stretch.text).is_some(),
+        // Where few lines are read, each is looked at by itself.
+        has_nuls: !recipe.search.finds_every_line() || memchr(0, stretch.text).is_some(),
         bare: recipe.bare_format(),
     };
     scan.note_times_at_ends();
@@ -133,7 +134,7 @@ struct Scan<'t, 'r> {
     mails: Vec<MailRecord<'t>>,
     scratch: Vec<u8>,
     last_time: LastTime,
-    /// Whether any line of the stretch may be damaged by NULs.
+    /// Whether a line of the stretch may be damaged by NULs.
     has_nuls: bool,
     /// The only format of the input, which may read lines before anything is taken for a head.
     bare: Option<(u8, &'static dyn MailFormat)>,
