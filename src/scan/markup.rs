@@ -306,12 +306,12 @@ fn empty_end(bytes: &[u8], slash: usize) -> Result<(TagEnd, usize), Stop> {
 /// One attribute, `at` the first byte of its name.
 pub(super) fn attribute(bytes: &[u8], at: usize) -> Result<Attribute, Stop> {
     let name = at..run(bytes, at, NAME);
-    let open = match bytes.get(name.end..) {
-        Some([b'=', b'"' | b'\'', ..]) => name.end.saturating_add(1),
-        _ => {
-            let equals = skip_to(bytes, name.end, b'=', "expected = after the attribute's name")?;
-            run(bytes, equals.saturating_add(1), SPACE)
-        }
+    let usual = matches!(bytes.get(name.end..), Some([b'=', b'"' | b'\'', ..]));
+    let open = if usual {
+        name.end.saturating_add(1)
+    } else {
+        let equals = skip_to(bytes, name.end, b'=', "expected = after the attribute's name")?;
+        run(bytes, equals.saturating_add(1), SPACE)
     };
     let quote = match bytes.get(open) {
         None => return Err(Stop::Incomplete),

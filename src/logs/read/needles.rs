@@ -6,7 +6,9 @@
 //!
 //! * all begin alike (`DPT=25 `, `DPT=587 `): search once for what they share and look at the digits
 //!   by hand. One pass, however many ports there are;
-//! * up to a few dozen: Teddy, which tests 32 bytes at once for the first bytes of all patterns;
+//! * up to a few dozen: Teddy, which tests 32 bytes at once for the first bytes of all patterns. More
+//!   of them are searched for in several passes, each of which is many times faster than an
+//!   automaton of all would be;
 //! * the patterns of all formats: search for the digits of the ports, and look around them for the
 //!   rest of a pattern. Again one pass, however many formats there are.
 
@@ -18,6 +20,9 @@ const SHORTEST_ANCHOR: usize = 4;
 
 /// Most patterns that Teddy takes well.
 const MOST_PACKED: usize = 48;
+
+/// Most bytes of each pattern that Teddy tests at once.
+const LONGEST_TESTED: usize = 4;
 
 /// A byte pattern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,14 +49,13 @@ impl Needle {
     }
 }
 
-/// A search for any of a set of byte patterns.
+/// A search for any of a set of byte patterns: several side by side, none where there is nothing
+/// to find.
 #[derive(Debug)]
-pub(super) struct Search(Way);
+pub(super) struct Search(Vec<Way>);
 
 #[derive(Debug)]
 enum Way {
-    /// No pattern: nothing is ever found.
-    Nothing,
     /// Every line is found.
     EveryLine,
     Anchor {
@@ -59,22 +63,18 @@ enum Way {
         tails: Vec<Tail>,
     },
     Many(Finder, Vec<Needle>),
-    Numbers {
-        numbers: Numbers,
-        /// Patterns without a port.
-        others: Box<Search>,
-    },
+    Numbers(Numbers),
 }
 
 impl Search {
     /// Finds every line.
     pub(super) fn every_line() -> Self {
-        Self(Way::EveryLine)
+        Self(vec![Way::EveryLine])
     }
 
     /// Whether it finds every line.
     pub(super) fn finds_every_line(&self) -> bool {
-        matches!(self.0, Way::EveryLine)
+        matches!(*self.0, [Way::EveryLine])
     }
 
     /// Finds any of the patterns.
@@ -84,21 +84,17 @@ impl Search {
         if needles.iter().any(|needle| needle.text.is_empty()) {
             return Self::every_line();
         }
-        let shared = common_start(&needles);
-        Self(match needles.as_slice() {
-            [] => Way::Nothing,
-            [first, rest @ ..] if shared >= SHORTEST_ANCHOR || rest.is_empty() => {
-                let anchor = first.text.get(..shared).unwrap_or(&first.text);
-                Way::Anchor {
-                    anchor: Box::new(memmem::Finder::new(anchor).into_owned()),
-                    tails: needles.iter().map(|needle| Tail::new(needle, shared)).collect(),
-                }
-            }
-            _ => {
-                let texts: Vec<&[u8]> = needles.iter().map(|needle| &*needle.text).collect();
-                Finder::new(&texts).map_or(Way::EveryLine, |finder| Way::Many(finder, needles))
-            }
-        })
+        if needles.len() <= MOST_PACKED {
+            return Self(needles.chunks(MOST_PACKED).map(Way::new).collect());
+        }
+        // Teddy tests as many bytes as the shortest pattern has, up to four: the short ones would
+        // make it find too much.
+        needles.sort_by_key(|needle| needle.text.len().min(LONGEST_TESTED));
+        let alike = |a: &Needle, b: &Needle| {
+            a.text.len().min(LONGEST_TESTED) == b.text.len().min(LONGEST_TESTED)
+        };
+        let groups = needles.chunk_by(alike).flat_map(|group| group.chunks(MOST_PACKED));
+        Self(groups.map(Way::new).collect())
     }
 
     /// Finds any of the patterns by the digits of the ports in them.
@@ -126,40 +122,59 @@ impl Search {
             }
         }
         let texts: Vec<&[u8]> = digits.iter().map(Vec::as_slice).collect();
-        let Some(finder) = Finder::new(&texts) else { return Self::any_of(others) };
-        let numbers = Numbers { finder, around, contexts };
-        Self(Way::Numbers { numbers, others: Box::new(Self::any_of(others)) })
+        let mut search = Self::any_of(others);
+        if let Some(finder) = Finder::new(&texts)
+            && !search.finds_every_line()
+        {
+            search.0.push(Way::Numbers(Numbers { finder, around, contexts }));
+        }
+        search
     }
 
     /// Starts looking through a text.
     pub(super) fn hits(&self) -> Hits<'_> {
-        Hits { search: self, number: Known::Nothing, other: Known::Nothing }
+        Hits(self.0.iter().map(|way| (way, Known::Nothing)).collect())
+    }
+}
+
+impl Way {
+    /// A search for patterns that are sorted.
+    fn new(needles: &[Needle]) -> Self {
+        let shared = common_start(needles);
+        if let [first, rest @ ..] = needles
+            && (shared >= SHORTEST_ANCHOR || rest.is_empty())
+        {
+            let anchor = first.text.get(..shared).unwrap_or(&first.text);
+            return Self::Anchor {
+                anchor: Box::new(memmem::Finder::new(anchor).into_owned()),
+                tails: needles.iter().map(|needle| Tail::new(needle, shared)).collect(),
+            };
+        }
+        let texts: Vec<&[u8]> = needles.iter().map(|needle| &*needle.text).collect();
+        Finder::new(&texts).map_or(Self::EveryLine, |finder| Self::Many(finder, needles.to_vec()))
     }
 
     /// The next place of a pattern at or after `from`, which is the start of a line.
     fn next(&self, text: &[u8], from: usize) -> Option<usize> {
-        let rest = text.get(from..)?;
-        let found = match &self.0 {
-            Way::Nothing => None,
-            Way::EveryLine => (!rest.is_empty()).then_some(0),
-            Way::Anchor { anchor, tails } => next_anchored(rest, anchor, tails),
-            Way::Many(finder, needles) => return next_of_many(text, from, finder, needles),
-            Way::Numbers { .. } => return self.hits().next(text, from),
-        };
-        found.map(|at| at.saturating_add(from))
+        match self {
+            Self::EveryLine => (from < text.len()).then_some(from),
+            Self::Anchor { anchor, tails } => {
+                let found = next_anchored(text.get(from..)?, anchor, tails)?;
+                Some(from.saturating_add(found))
+            }
+            Self::Many(finder, needles) => next_of_many(text, from, finder, needles),
+            Self::Numbers(numbers) => numbers.next(text, from),
+        }
     }
 }
 
-/// Looks through one text from front to back.
+/// Looks through one text from front to back: for each of the searches side by side, what it found
+/// last. Without that the rarer ones would look through the rest of the text again for every hit of
+/// the others.
 #[derive(Debug)]
-pub(super) struct Hits<'s> {
-    search: &'s Search,
-    number: Known,
-    other: Known,
-}
+pub(super) struct Hits<'s>(Vec<(&'s Way, Known)>);
 
-/// What one of two searches side by side found last. Without it the rarer one would look through
-/// the rest of the text again for every hit of the other.
+/// What a search found last.
 #[derive(Debug, Clone, Copy)]
 enum Known {
     Nothing,
@@ -171,12 +186,8 @@ impl Hits<'_> {
     /// The next place of a pattern at or after `from`, which is the start of a line and never less
     /// than before.
     pub(super) fn next(&mut self, text: &[u8], from: usize) -> Option<usize> {
-        let Way::Numbers { numbers, others } = &self.search.0 else {
-            return self.search.next(text, from);
-        };
-        let number = self.number.at_or_after(from, || numbers.next(text, from));
-        let other = self.other.at_or_after(from, || others.next(text, from));
-        [number, other].into_iter().flatten().min()
+        let places = self.0.iter_mut();
+        places.filter_map(|(way, known)| known.at_or_after(from, || way.next(text, from))).min()
     }
 }
 
@@ -380,7 +391,7 @@ mod tests {
     fn every_way_finds_the_same_places() {
         let text = "a DPT=25 b DPT=250 c DPT=587 DPT=4 ,25, SPT=25 DPT=25 ";
         let anchored = Search::any_of(needles(&["DPT=25 ", "DPT=587 "]));
-        assert!(matches!(anchored.0, Way::Anchor { .. }));
+        assert!(matches!(*anchored.0, [Way::Anchor { .. }]));
         assert_eq!(all(&anchored, text), [2, 21, 47]);
         let mixed = Search::any_of(needles(&["DPT=25 ", "DPT=587 ", ",25,"]));
         assert_eq!(all(&mixed, text), [2, 21, 35, 47]);
@@ -388,9 +399,10 @@ mod tests {
         assert_eq!(all(&one, text), [2, 47]);
         assert_eq!(all(&Search::any_of(Vec::new()), text), Vec::<usize>::new());
         let many = (0..90u16).map(|n| Needle::of_port(format!(",{n},").into_bytes())).collect();
-        let automaton = Search::any_of(many);
-        assert!(matches!(automaton.0, Way::Many(Finder::Automaton(_), _)));
-        assert_eq!(all(&automaton, text), [35]);
+        let several = Search::any_of(many);
+        assert_eq!(several.0.len(), 3);
+        assert_eq!(all(&several, text), [35]);
+        assert_eq!(all(&several, "x,7,8 ,88,9,,1,"), [1, 6, 9, 12]);
     }
 
     #[test]
@@ -400,7 +412,7 @@ mod tests {
             Search::any_of(needles(&["/25", "port=25", "port=2525", "(25)", "/smtp", ":25"]));
         assert_eq!(all(&many, text), [0, 9, 26, 47, 52, 59]);
         let anchored = Search::any_of(needles(&["port=25", "port=2525"]));
-        assert!(matches!(anchored.0, Way::Anchor { .. }));
+        assert!(matches!(*anchored.0, [Way::Anchor { .. }]));
         assert_eq!(all(&anchored, text), [9, 26]);
         assert_eq!(all(&Search::any_of(needles(&["port=25"])), text), [9]);
         let plain = Search::any_of(vec![Needle::plain(b"/25"), Needle::of_port(b"/25".to_vec())]);
