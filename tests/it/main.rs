@@ -17,4 +17,5 @@ mod stopped;
 mod failed;
 mod life;
 mod nights;
+mod read_on;
 mod thirty_nights;

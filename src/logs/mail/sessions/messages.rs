@@ -142,7 +142,7 @@ impl ServerSessions {
         if record.client.is_none() || !matches!(fact, Fact::Queued { .. }) {
             return Told::First;
         }
-        let place = self.open(queue, record, around);
+        let place = self.open(queue, queue, record, around);
         self.keys.remove(&queue);
         let Some(slot) = self.slot(place) else { return Told::First };
         slot.stage = Stage::Held;

@@ -28,6 +28,8 @@ pub(super) struct Open {
     /// Kept by name: the list of formats grows.
     #[serde(with = "format_by_name")]
     pub(super) format: u8,
+    /// The input whose lines told of the conversation last.
+    pub(super) input: u32,
     pub(super) client: Option<IpAddr>,
     pub(super) client_port: Option<u16>,
     pub(super) local_ip: Option<IpAddr>,
@@ -90,6 +92,7 @@ impl Open {
     /// Takes a fact about the conversation. Queue ids are the caller's business.
     pub(super) fn take(&mut self, fact: Fact<&[u8]>, at: At) {
         self.touch(at.time);
+        self.input = at.input;
         self.take_later(fact, at);
     }
 
@@ -160,6 +163,7 @@ impl Open {
 
     /// Gives the inputs of its lines other numbers; lines of an input without one are dropped.
     pub(super) fn renumber(&mut self, number: &dyn Fn(u32) -> Option<u32>) {
+        self.input = number(self.input).unwrap_or(u32::MAX);
         self.lines.retain_mut(|line| {
             number(line.input).is_some_and(|number| {
                 line.input = number;

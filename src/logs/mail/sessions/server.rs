@@ -5,6 +5,7 @@
 //! later still raises it; what is said of messages is `messages`'s.
 
 mod carried;
+mod strands;
 mod whole;
 
 use std::collections::VecDeque;
@@ -93,6 +94,8 @@ pub(super) struct ServerSessions {
     pub(super) held: VecDeque<(Place, Option<Timestamp>)>,
     pub(super) now: Option<Timestamp>,
     next_sweep: Option<Timestamp>,
+    /// Whether a session was ever open in more than one strand.
+    has_strands: bool,
 }
 
 /// What the state needs from outside for one fact.
@@ -127,6 +130,7 @@ impl ServerSessions {
             held: VecDeque::new(),
             now: None,
             next_sweep: None,
+            has_strands: false,
         }
     }
 
@@ -157,11 +161,12 @@ impl ServerSessions {
 
     fn take_session(
         &mut self,
-        key: u64,
+        own: u64,
         record: &BatchFact,
         fact: Fact<&[u8]>,
         around: &mut Surroundings<'_>,
     ) -> Told {
+        let key = self.strand(own, record, &fact, around.at);
         if let Fact::Renamed { queue } = fact {
             self.rename(key, queue, record, around);
             return Told::First;
@@ -172,7 +177,7 @@ impl ServerSessions {
             None if matches!(fact, Fact::Disconnect { .. }) && record.client.is_none() => {
                 return Told::First;
             }
-            None => self.open(key, record, around),
+            None => self.open(key, own, record, around),
         };
         let Some(slot) = self.slot(place) else { return Told::First };
         if slot.stage == Stage::Renamed {
@@ -240,10 +245,12 @@ impl ServerSessions {
         Some(place)
     }
 
-    /// A session for a key that has none: the one that another process handed over, or a new one.
+    /// A session for a key that has none: the one that another process handed over, or a new one,
+    /// which other inputs know by its own key.
     pub(super) fn open(
         &mut self,
         key: u64,
+        own: u64,
         record: &BatchFact,
         around: &mut Surroundings<'_>,
     ) -> Place {
@@ -258,7 +265,7 @@ impl ServerSessions {
             self.keys.insert(key, place);
             return place;
         }
-        let open = Open::new(record.format, self.was_told(key, record, around));
+        let open = Open::new(record.format, self.was_told(own, record, around));
         let place = self.place(open, key, around);
         self.keys.insert(key, place);
         place

@@ -135,6 +135,36 @@ fn a_session_goes_on_in_the_next_run_wherever_the_night_cuts_it() {
 }
 
 #[test]
+fn two_logs_of_the_same_lines_tell_once_wherever_a_rotation_or_a_night_cuts_both() {
+    // What both say of a message is said of one session, twice.
+    let summed = |found: &[Finished]| -> Vec<_> {
+        summed(found).into_iter().map(|(client, outcome, _)| (client, outcome)).collect()
+    };
+    let whole = sessions(&[CUT.as_bytes()]);
+    for (at, _) in CUT.match_indices('\n') {
+        let (head, tail) = CUT.as_bytes().split_at(at + 1);
+        let both = sessions(&[head, head, tail, tail]);
+        assert_eq!(summed(&both), summed(&whole), "cut at byte {at}");
+        // The second night's lines are more of the same two inputs, or of what followed them.
+        for morning in [[0, 1], [1, 0], [2, 3]] {
+            let (evening, rest) = CUT.split_at(at + 1);
+            let mut assembler = Assembler::new(Keep::AllLines, Limits::default());
+            let mut out = take(&mut assembler, evening, 0);
+            out.extend(take(&mut assembler, evening, 1));
+            let text = serde_json::to_string(&assembler.carried()).unwrap();
+            let mut carried: CarriedSessions = serde_json::from_str(&text).unwrap();
+            carried.put_told(assembler.carried().take_told());
+            let mut assembler = Assembler::restored(Keep::AllLines, Limits::default(), carried);
+            for input in morning {
+                out.extend(take(&mut assembler, rest, input));
+            }
+            assembler.finish(&mut out);
+            assert_eq!(summed(&out), summed(&whole), "cut at byte {at}, then {morning:?}");
+        }
+    }
+}
+
+#[test]
 fn what_an_earlier_run_told_is_not_told_again() {
     let mut assembler = Assembler::new(Keep::Proofs, Limits::default());
     assert_eq!(take(&mut assembler, CUT, 0).len(), 1);

@@ -29,6 +29,7 @@ pub(in crate::logs::mail::sessions) struct CarriedServer {
     now: Option<Timestamp>,
     #[serde(with = "micros")]
     next_sweep: Option<Timestamp>,
+    has_strands: bool,
 }
 
 /// A session that has not been given out.
@@ -131,6 +132,7 @@ impl ServerSessions {
             held,
             now: self.now,
             next_sweep: self.next_sweep,
+            has_strands: self.has_strands,
         }
     }
 
@@ -138,6 +140,7 @@ impl ServerSessions {
     pub(in crate::logs::mail::sessions) fn restored(carried: CarriedServer) -> Self {
         let mut server = Self::new(carried.name);
         (server.now, server.next_sweep) = (carried.now, carried.next_sweep);
+        server.has_strands = carried.has_strands;
         let place = |index: u32| Place { index, generation: 0 };
         for &index in &carried.held {
             let from = carried.sessions.get(index as usize).and_then(|session| session.held_from);

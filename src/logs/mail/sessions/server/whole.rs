@@ -30,23 +30,18 @@ impl ServerSessions {
     ) -> bool {
         let messages = batch.wholes().messages(whole);
         let known = messages.iter().any(|(queue, _)| self.messages.contains_key(queue));
-        if known || !self.handed_over.is_empty() {
+        if known || !self.handed_over.is_empty() || self.is_stranded(whole.key) {
             return false;
         }
         if let Some(place) = self.talking(whole.key) {
             let renamed = self.slot(place).is_some_and(|slot| slot.stage == Stage::Renamed);
-            if renamed || first.fact != Fact::Connect {
+            let again = self.is_told_again(place, first, around.at);
+            if renamed || again || first.fact != Fact::Connect {
                 return false;
             }
             self.close(place, around.out);
         }
         !self.was_told(whole.key, first, around)
-    }
-
-    /// The place of the session that a key leads to.
-    fn talking(&mut self, key: u64) -> Option<Place> {
-        let place = *self.keys.get(&key)?;
-        self.slot(place).filter(|slot| slot.stage != Stage::Held).map(|_| place)
     }
 
     /// Whether another input told the session that begins with this record.
