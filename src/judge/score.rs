@@ -5,7 +5,7 @@
 
 use crate::judge::table::{band_of, facts_text, floor_of, step_text, step_up};
 use crate::judge::totals::Totals;
-use crate::model::judged::{Confidence, Priority, Rule, Verdict};
+use crate::model::judged::{Confidence, LOOKS_LIKE_MX, Priority, Rule, Verdict};
 use crate::model::policy::AssetRole;
 use crate::model::time::{SECOND, Timestamp};
 
@@ -91,7 +91,7 @@ pub(super) fn rank(totals: &Totals, around: &Circumstances) -> Ranking {
     let score = floor_of(priority) + sum;
     let mut reasons = vec![format!("{} {score}", priority.word())];
     if looks_like_mx(totals, around) {
-        reasons.push("looks like an mx: give it a role".to_owned());
+        reasons.push(LOOKS_LIKE_MX.to_owned());
     }
     reasons.push(rule_text(rule, around, due_days));
     if let Some(step) = totals.best.and_then(|best| best.step) {

@@ -481,7 +481,15 @@ pub struct Proof {
     pub denied: Option<(CitedLine, CitedLine)>,
 }
 
+/// The reason of a target that takes local mail from many outside and has no role.
+pub const LOOKS_LIKE_MX: &str = "looks like an mx: give it a role";
+
 impl JudgedTarget {
+    /// Whether it is most likely an MX that the policy gives no role.
+    pub fn looks_like_mx(&self) -> bool {
+        self.reasons.iter().any(|reason| reason == LOOKS_LIKE_MX)
+    }
+
     /// Whether it gets a ticket: `quiet` ones do not, but for a `relay` plugin.
     pub fn makes_ticket(&self) -> bool {
         self.verdict != Verdict::Quiet || self.has_role(Role::Relay)

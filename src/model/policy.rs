@@ -206,6 +206,40 @@ pub struct AssetPolicy {
     pub owner: Option<String>,
     /// Raises the priority by one step.
     pub critical: bool,
+    /// Where its firewall rules may be applied.
+    pub ansible: Option<AnsibleHosts>,
+}
+
+/// The hosts on which a playbook may apply an asset's firewall rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnsibleHosts {
+    /// Names of the inventory, at least one: letters, digits, `.`, `-` and `_` only.
+    pub hosts: Vec<String>,
+    /// What guards them.
+    pub firewall: HostFirewall,
+}
+
+/// A firewall of a Linux host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HostFirewall {
+    /// nftables, on the server itself or on a firewall in front.
+    #[default]
+    Nftables,
+    /// firewalld, on the server itself.
+    Firewalld,
+}
+
+impl HostFirewall {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Nftables, Self::Firewalld];
+
+    /// The word in the policy and in playbooks.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nftables => "nftables",
+            Self::Firewalld => "firewalld",
+        }
+    }
 }
 
 /// One entry of `match` in an `[[asset]]` block.

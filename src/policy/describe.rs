@@ -6,7 +6,9 @@ use std::fmt::Write;
 use ipnet::IpNet;
 
 use crate::model::net::NetSet;
-use crate::model::policy::{AcceptedRisk, AssetMatch, AssetPolicy, InputRule, Policy, Zone};
+use crate::model::policy::{
+    AcceptedRisk, AnsibleHosts, AssetMatch, AssetPolicy, InputRule, Policy, Zone,
+};
 
 /// Describes inputs, networks, assets, words and due days of a policy.
 pub fn describe(policy: &Policy) -> String {
@@ -116,6 +118,9 @@ fn describe_asset(text: &mut String, asset: &AssetPolicy) {
     line(text, 1, "expected", &set(&asset.expected));
     if let Some(owner) = &asset.owner {
         line(text, 1, "owner", owner);
+    }
+    if let Some(AnsibleHosts { hosts, firewall }) = &asset.ansible {
+        line(text, 1, "ansible", &format!("{} on {}", firewall.word(), list(hosts)));
     }
     if asset.critical {
         line(text, 1, "critical", "one priority higher");

@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::model::flow::Action;
 use crate::model::net::NetSet;
 use crate::model::policy::{
-    AcceptedRisk, AssetPolicy, Correlation, DuePlan, InputRule, InputSettings, Inputs, Networks,
-    Outputs, Policy,
+    AcceptedRisk, AnsibleHosts, AssetPolicy, Correlation, DuePlan, InputRule, InputSettings,
+    Inputs, Networks, Outputs, Policy,
 };
 use crate::model::text::id_part;
 
@@ -148,6 +148,8 @@ fn asset(section: &Section) -> Result<AssetPolicy> {
         "local_domains",
         "owner",
         "critical",
+        "ansible_hosts",
+        "ansible_firewall",
     ];
     section.check_keys(&keys)?;
     let matches = all(section.texts("match")?, values::asset_match)?;
@@ -165,7 +167,20 @@ fn asset(section: &Section) -> Result<AssetPolicy> {
         local_domains: all(section.texts("local_domains")?, values::name)?,
         owner: optional(section.text("owner")?, values::filled)?,
         critical: section.truth("critical")?.is_some_and(|found| found.value),
+        ansible: ansible(section)?,
     })
+}
+
+fn ansible(section: &Section) -> Result<Option<AnsibleHosts>> {
+    let hosts = all(section.texts("ansible_hosts")?, values::inventory_host)?;
+    let firewall = optional(section.text("ansible_firewall")?, values::host_firewall)?;
+    if hosts.is_empty() && firewall.is_some() {
+        return Err(
+            section.error("has ansible_firewall but no host; expected ansible_hosts = [...]")
+        );
+    }
+    let named = !hosts.is_empty();
+    Ok(named.then(|| AnsibleHosts { hosts, firewall: firewall.unwrap_or_default() }))
 }
 
 fn verdicts(section: &Section) -> Result<BTreeMap<String, Action>> {

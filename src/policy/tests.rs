@@ -163,7 +163,23 @@ fn wrong_flags_are_told() {
 }
 
 /// (policy, the error after its path)
-const WRONG: [(&str, &str); 29] = [
+const WRONG: [(&str, &str); 33] = [
+    (
+        "[[asset]]\nmatch = [\"a\"]\nansible_hosts = [\"mx*\"]",
+        "line 3: ansible_hosts: \"mx*\" is no host of an inventory; expected its name there, such as \"mx1\": letters, digits, dots, hyphens and _, no group and no pattern",
+    ),
+    (
+        "[[asset]]\nmatch = [\"a\"]\nansible_hosts = [\"all\"]",
+        "line 3: ansible_hosts: \"all\" is no host of an inventory; expected its name there, such as \"mx1\": letters, digits, dots, hyphens and _, no group and no pattern",
+    ),
+    (
+        "[[asset]]\nmatch = [\"a\"]\nansible_hosts = [\"a\"]\nansible_firewall = \"iptables\"",
+        "line 4: ansible_firewall: unknown firewall \"iptables\"; expected \"nftables\", the nearest of nftables, firewalld",
+    ),
+    (
+        "[[asset]]\nmatch = [\"a\"]\nansible_firewall = \"nftables\"",
+        "line 1: [[asset]] has ansible_firewall but no host; expected ansible_hosts = [...]",
+    ),
     (
         "[templates]\n",
         "line 1: [templates] has no dir; expected dir = \"FOLDER\" of your templates",
@@ -178,7 +194,7 @@ const WRONG: [(&str, &str); 29] = [
     ),
     (
         "\n[[asset]]\nmatch = [\"a\"]\nrolle = \"mx\"",
-        "line 4: unknown key \"rolle\" in [[asset]]; expected \"role\", the nearest of id, match, addresses, log_names, role, expected, local_domains, owner, critical",
+        "line 4: unknown key \"rolle\" in [[asset]]; expected \"role\", the nearest of id, match, addresses, log_names, role, expected, local_domains, owner, critical, ansible_hosts, ansible_firewall",
     ),
     (
         "[[asset]]\nmatch = [\"a\"]\nrole = \"MX\"",
@@ -321,6 +337,7 @@ fn the_starter_is_a_valid_policy_in_both_forms() {
         "local_domains",
         "owner",
         "critical",
+        "ansible_",
         "state =",
         "ticket =",
         "until =",

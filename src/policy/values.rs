@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use super::document::expected_one_of;
 use crate::model::flow::Action;
 use crate::model::net::{parse_decimal, parse_ip, parse_network};
-use crate::model::policy::{AssetMatch, AssetRole, DuePlan, Zone, absolute};
+use crate::model::policy::{AssetMatch, AssetRole, DuePlan, HostFirewall, Zone, absolute};
 
 /// A value, or what was found and what was expected.
 pub(super) type Checked<T> = Result<T, String>;
@@ -96,6 +96,32 @@ pub(super) fn output_profile(text: &str, profiles: &[&str]) -> Checked<String> {
         return Ok(text.to_owned());
     }
     Err(format!("unknown profile {text:?}; {}", expected_one_of(text, profiles)))
+}
+
+/// A host of an Ansible inventory: nothing that a pattern could take for more than one host.
+pub(super) fn inventory_host(text: &str) -> Checked<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ['.', '-', '_'].contains(&c);
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !starts
+        || !text.chars().all(plain)
+        || text.len() > 253
+        || text == "all"
+        || text == "ungrouped"
+    {
+        return Err(format!(
+            "{text:?} is no host of an inventory; expected its name there, such as \"mx1\": letters, \
+             digits, dots, hyphens and _, no group and no pattern"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A firewall of a Linux host.
+pub(super) fn host_firewall(text: &str) -> Checked<HostFirewall> {
+    HostFirewall::ALL.into_iter().find(|firewall| firewall.word() == text).ok_or_else(|| {
+        let words = HostFirewall::ALL.map(HostFirewall::word);
+        format!("unknown firewall {text:?}; {}", expected_one_of(text, &words))
+    })
 }
 
 /// A role.

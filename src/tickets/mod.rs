@@ -10,6 +10,7 @@ mod firewall;
 mod identity;
 mod place;
 mod proof;
+mod restriction;
 mod templates;
 mod texts;
 mod trial;
@@ -18,7 +19,7 @@ mod words;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -33,6 +34,7 @@ use crate::model::time::Timestamp;
 
 pub use identity::{former_ids, ticket_id};
 pub use place::Place;
+pub use restriction::{Restricted, Restriction};
 pub use templates::{BUILT_IN, Templates};
 pub use texts::{Author, Texts};
 

@@ -9,6 +9,7 @@ use minijinja::{Value, context};
 
 use crate::error::Result;
 use crate::model::judged::{JudgedAsset, JudgedSource, JudgedTarget, Rule, Verdict};
+use crate::model::policy::Policy;
 use crate::tickets::advice::{Approach, FirewallKind, ServerKind, allowed_networks, of_family};
 use crate::tickets::firewall::NftRule;
 use crate::tickets::place::{Place, strongest};
@@ -42,6 +43,10 @@ impl<'a> Author<'a> {
     /// An author for this policy, these inputs and templates.
     pub fn new(setting: Setting<'a>) -> Self {
         Self { setting }
+    }
+
+    pub(super) fn policy(&self) -> &'a Policy {
+        self.setting.policy
     }
 
     /// The ticket of a target.

@@ -2,7 +2,7 @@
 
 mod cut;
 mod snippets;
-mod tools;
+pub(crate) mod tools;
 
 use super::fixtures::{asset, inputs, policy, target, time, with_sources};
 use chrono::NaiveDate;

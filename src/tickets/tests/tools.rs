@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 /// A program and where its package was unpacked.
 #[derive(Debug)]
-pub(super) struct Tool {
+pub(crate) struct Tool {
     program: PathBuf,
     root: Option<PathBuf>,
     /// Whether it runs in a network of its own.
@@ -28,7 +28,7 @@ enum Apart {
 
 impl Tool {
     /// The program of one of these names; none, and a line that says so, where there is none.
-    pub(super) fn find(names: &[&str]) -> Option<Self> {
+    pub(crate) fn find(names: &[&str]) -> Option<Self> {
         let root = std::env::var_os("HELOTRIAGE_TOOLS").map(PathBuf::from);
         let bins = ["usr/sbin", "usr/bin", "sbin", "bin", "usr/libexec"];
         let unpacked = root.iter().flat_map(|root| bins.map(|bin| root.join(bin)));
@@ -50,7 +50,7 @@ impl Tool {
 
     /// The same where its rights are enough to look at a network, else in a network of its own;
     /// none, and a line that says so, where neither works.
-    pub(super) fn with_network(self, folder: &Path) -> Option<Self> {
+    pub(crate) fn with_network(self, folder: &Path) -> Option<Self> {
         let works = |tool: &Self| tool.run(folder, &["list", "ruleset"], "").status.success();
         if works(&self) {
             return Some(self);
@@ -64,18 +64,18 @@ impl Tool {
     }
 
     /// A file or folder of the unpacked packages, else of the machine.
-    pub(super) fn file_of_tools(path: &str) -> PathBuf {
+    pub(crate) fn file_of_tools(path: &str) -> PathBuf {
         let root = std::env::var_os("HELOTRIAGE_TOOLS").map_or_else(|| "/".into(), PathBuf::from);
         root.join(path)
     }
 
     /// A file or folder of the tool's packages: below the unpacked root, else below `/`.
-    pub(super) fn file(&self, path: &str) -> PathBuf {
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
         self.root.as_deref().unwrap_or(Path::new("/")).join(path)
     }
 
     /// Runs it in a folder with this on standard input.
-    pub(super) fn run(&self, folder: &Path, arguments: &[&str], input: &str) -> Output {
+    pub(crate) fn run(&self, folder: &Path, arguments: &[&str], input: &str) -> Output {
         let mut command = match self.apart {
             Apart::No => Command::new(&self.program),
             Apart::Yes => {
@@ -89,17 +89,23 @@ impl Tool {
     }
 
     /// Runs a shell script in which `$TOOL` is the program.
-    pub(super) fn run_shell(&self, folder: &Path, script: &str) -> Output {
+    pub(crate) fn run_shell(&self, folder: &Path, script: &str) -> Output {
         let mut command = Command::new("sh");
         command.env("TOOL", &self.program);
         self.finish(command, folder, script)
     }
 
     fn finish(&self, mut command: Command, folder: &Path, input: &str) -> Output {
-        command.current_dir(folder).env("LC_ALL", "C");
+        command.current_dir(folder).env("LC_ALL", "C.UTF-8");
         if let Some(root) = &self.root {
             let libraries = Self::libraries(root);
             command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries).unwrap());
+            command.env("PYTHONPATH", root.join("usr/lib/python3/dist-packages"));
+            // Programs that call their neighbours, and those that write to the home folder.
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let own = [root.join("usr/bin"), root.join("usr/sbin")];
+            let folders = own.into_iter().chain(std::env::split_paths(&path));
+            command.env("PATH", std::env::join_paths(folders).unwrap()).env("HOME", folder);
         }
         self.with_users(folder, &mut command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -152,14 +158,14 @@ impl Tool {
 }
 
 /// Tells why a check is skipped, past the test harness, which shows nothing of tests that pass.
-pub(super) fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("{name}: skipped: {why} (bash .ci/tools fetches the tools)\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Standard output and standard error together.
-pub(super) fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     String::from_utf8_lossy(&text).into_owned()
 }

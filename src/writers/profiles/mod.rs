@@ -8,6 +8,7 @@
 //! What all tables share (quoting, numbered files) is in `sheet`, files by what a run did to a ticket
 //! in `by_change`, lengths and dates in `texts`.
 
+mod ansible;
 mod by_change;
 mod csv;
 mod defectdojo;
@@ -42,6 +43,7 @@ pub static PROFILES: &[&dyn Profile] = &[
     &gitlab::GitLab,
     &redmine::Redmine,
     &csv::Csv,
+    &ansible::Ansible,
 ];
 
 /// The files that one ticket system's import takes.

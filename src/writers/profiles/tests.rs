@@ -19,10 +19,20 @@ use crate::writers::profiles::*;
 use crate::writers::{Account, tickets_csv, write_outputs};
 
 /// The files of a run by name.
-type Set = BTreeMap<String, Vec<u8>>;
+pub(super) type Set = BTreeMap<String, Vec<u8>>;
 
 /// What a run over these targets writes, and what it tells. `standing` is asked for each.
 fn publish(
+    chosen: &Chosen,
+    targets: Vec<JudgedTarget>,
+    standing: &(dyn Fn(&JudgedTarget) -> Option<Standing> + Sync),
+) -> (Set, Vec<String>) {
+    publish_under(&policy(&["10.20.0.0/16"]), chosen, targets, standing)
+}
+
+/// The same under a policy.
+pub(super) fn publish_under(
+    policy: &Policy,
     chosen: &Chosen,
     targets: Vec<JudgedTarget>,
     standing: &(dyn Fn(&JudgedTarget) -> Option<Standing> + Sync),
@@ -31,9 +41,8 @@ fn publish(
     let out = OutDir::open(&temp.path().join("out")).unwrap();
     let judgement = Judgement { targets, ..Judgement::default() };
     let inputs = inputs("netfilter", "postfix");
-    let policy: Policy = policy(&["10.20.0.0/16"]);
     let templates = Templates::built_in().unwrap();
-    let setting = Setting { policy: &policy, inputs: &inputs, templates: &templates };
+    let setting = Setting { policy, inputs: &inputs, templates: &templates };
     let author = Author::new(setting);
     let run = Run {
         judgement: &judgement,
@@ -54,7 +63,7 @@ fn publish(
     (fs::read_dir(out.path()).unwrap().map(read).collect(), notes)
 }
 
-fn chosen(name: &str) -> Chosen {
+pub(super) fn chosen(name: &str) -> Chosen {
     let chosen = Chosen::named(&[name.to_owned()]);
     assert_eq!(chosen.profiles.len(), 1, "{name}");
     chosen

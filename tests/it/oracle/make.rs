@@ -219,6 +219,7 @@ fn block(rng: &mut Rng, number: u64) -> AssetPolicy {
         local_domains: maybe(rng, 60, |_| "example.com".to_owned()).into_iter().collect(),
         owner: None,
         critical: rng.chance(25),
+        ansible: None,
     }
 }
 
