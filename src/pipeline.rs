@@ -252,6 +252,8 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
     };
     account.warnings.extend(notes);
     let altered_cells = csv.altered();
+    // Nobody waits until millions of pieces are given back one by one.
+    rayon::spawn(move || drop(evidence));
     Ok(Published {
         judgement,
         standings,

@@ -158,16 +158,19 @@ impl PackedLines {
         let mut bytes = [0; 16];
         bytes.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
         let bits = u128::from_le_bytes(bytes);
-        let proves = move |at: usize| (bits >> (at * PROVES_BITS)) as usize & 7;
-        let count = (0..LINES).take_while(|&at| proves(at) > 0).count();
-        let width = Self::width(count);
+        let mut kinds = bits as u32 & !(u32::MAX << (LINES * PROVES_BITS));
+        let mut steps = (bits >> (LINES * PROVES_BITS)) as u64;
+        // What a line proves is never zero, so the highest bit is the last line's.
+        let count = (u32::BITS - kinds.leading_zeros()).div_ceil(PROVES_BITS as u32);
+        let width = Self::width(count as usize);
         let mut line = u64::from(first);
-        (0..count).filter_map(move |at| {
-            if let Some(before) = at.checked_sub(1) {
-                let step = (bits >> (LINES * PROVES_BITS + before * width)) as u64;
-                line += step & !(u64::MAX << width);
-            }
-            Some((line, *PROVES.get(proves(at).checked_sub(1)?)?))
+        std::iter::from_fn(move || {
+            let proves = *PROVES.get((kinds as usize & 7).checked_sub(1)?)?;
+            let at = line;
+            kinds >>= PROVES_BITS;
+            line += steps & !(u64::MAX << width);
+            steps >>= width;
+            Some((at, proves))
         })
     }
 

@@ -248,6 +248,9 @@ fn unknown_delivery() -> Delivery {
 
 /// Adds to the count of a key in an ascending list. Most keys are new and last, or known.
 fn count<K: Ord>(counts: &mut Vec<(K, u64)>, key: K, n: u64) {
+    if counts.last().is_none_or(|(last, _)| *last < key) {
+        return counts.push((key, n));
+    }
     match counts.binary_search_by(|(known, _)| known.cmp(&key)) {
         Ok(at) => {
             if let Some((_, sum)) = counts.get_mut(at) {
@@ -261,6 +264,12 @@ fn count<K: Ord>(counts: &mut Vec<(K, u64)>, key: K, n: u64) {
 /// Keeps the earliest distinct names. A name that was dropped had `NAMES` others before it, and
 /// has them after every merge too: what is kept does not depend on the order.
 pub(crate) fn keep_name(names: &mut Vec<(i64, Box<str>)>, time: i64, name: &str) {
+    // As events mostly come in the order of their times, there is seldom a place for one more; and a
+    // name that is kept already is kept from an earlier time.
+    let is_late = |last: &(i64, Box<str>)| (last.0, &*last.1) < (time, name);
+    if names.len() >= NAMES && names.last().is_some_and(is_late) {
+        return;
+    }
     if let Some(at) = names.iter().position(|(_, known)| **known == *name) {
         if names.get(at).is_some_and(|&(known, _)| known <= time) {
             return;

@@ -33,7 +33,7 @@ use crate::model::policy::{AssetRole, Policy};
 use crate::model::time::Timestamp;
 
 pub use identity::{former_ids, ticket_id};
-pub use place::Place;
+pub use place::{Place, file_name};
 pub use restriction::{Restricted, Restriction};
 pub use templates::{BUILT_IN, Templates};
 pub use texts::{Author, Texts};

@@ -1,6 +1,7 @@
 //! Citations as `file:line`. In: cited lines of judged sources and the run's inputs. Out: the
 //! lines that a ticket names, the strongest proof of each source first, none twice.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -28,8 +29,7 @@ impl Place {
     /// Names a citation; none if the input is not of this run.
     pub fn of(at: Citation, inputs: &[InputReport]) -> Option<Self> {
         let input = inputs.get(at.input as usize)?;
-        let file = lossy(input.path.as_os_str().as_encoded_bytes()).into_owned();
-        Some(Self { file, line: at.line })
+        Some(Self { file: file_name(input).into_owned(), line: at.line })
     }
 
     /// Reads `file:line`.
@@ -37,6 +37,11 @@ impl Place {
         let (file, line) = text.rsplit_once(':')?;
         Some(Self { file: file.to_owned(), line: line.parse().ok()? })
     }
+}
+
+/// An input's name as citations have it.
+pub fn file_name(input: &InputReport) -> Cow<'_, str> {
+    lossy(input.path.as_os_str().as_encoded_bytes())
 }
 
 impl fmt::Display for Place {

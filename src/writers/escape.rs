@@ -6,6 +6,7 @@
 //! one rule that can be undone ([`CsvCells::text`]).
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::text::{lossy, shown, shown_short};
@@ -63,6 +64,30 @@ impl CsvCells {
             let (text, altered) = guard_formula(shown(item.as_ref()), self.safe);
             any |= altered;
             cell.push_str(&text.replace(';', "\\x3b"));
+        }
+        self.counted((cell, any))
+    }
+
+    /// A cell of lines of files, each as [`CsvCells::list`] has `file:line`. Most lines of a cell are
+    /// of one file, whose name is made harmless once.
+    pub fn places<'t>(&self, places: impl IntoIterator<Item = (Cow<'t, str>, u64)>) -> String {
+        let (mut cell, mut any) = (String::new(), false);
+        let mut last: Option<(Cow<'t, str>, String)> = None;
+        for (file, line) in places {
+            if last.as_ref().is_none_or(|(known, _)| *known != file) {
+                // What follows the name cannot start a formula.
+                let named = format!("{file}:");
+                let (text, altered) = guard_formula(shown(&named), self.safe);
+                any |= altered;
+                last = Some((file, text.replace(';', "\\x3b")));
+            }
+            let Some((_, named)) = &last else { continue };
+            if !cell.is_empty() {
+                cell.push_str("; ");
+            }
+            cell.push_str(named);
+            // Writing to a String cannot fail.
+            let _ = write!(cell, "{line}");
         }
         self.counted((cell, any))
     }
@@ -168,6 +193,18 @@ mod tests {
         assert_eq!(cells.list([""; 0]), "");
         let long = "a".repeat(2000).into_boxed_str();
         assert_eq!(cells.names(&[long, "@b".into()]), format!("{}...; '@b", "a".repeat(255)));
+    }
+
+    #[test]
+    fn places_are_lists_of_lines() {
+        for files in [["a", "b;c", "b;c"], ["=d", "=d", " '+"], ["", "\x1b", "a"], ["a", "a", "a"]]
+        {
+            let (as_list, as_places) = (CsvCells::default(), CsvCells::default());
+            let lines = || files.iter().zip(9u64..);
+            let list = as_list.list(lines().map(|(file, line)| format!("{file}:{line}")));
+            let places = as_places.places(lines().map(|(file, line)| ((*file).into(), line)));
+            assert_eq!((places, as_places.altered()), (list, as_list.altered()), "{files:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 use crate::model::judged::{Counts, JudgedSource, JudgedTarget, Rule, StepDown};
-use crate::tickets::{Place, ticket_id};
+use crate::tickets::{file_name, ticket_id};
 use crate::writers::{Output, Run, Told};
 
 /// The columns, in their order.
@@ -95,8 +95,10 @@ impl Table<'_> {
         self.counts(&source.counts)?;
         self.text(&run.csv.names(&source.helo_names))?;
         self.text(&run.csv.names(&source.sasl_usernames))?;
-        let places = source.citations.iter().filter_map(|line| Place::of(line.at, run.book));
-        self.text(&run.csv.list(places.map(|place| place.to_string())))?;
+        let places = source.citations.iter().filter_map(|cited| {
+            Some((file_name(run.book.get(cited.at.input as usize)?), cited.at.line))
+        });
+        self.text(&run.csv.places(places))?;
         Ok(self.csv.write_record(None::<&[u8]>)?)
     }
 

@@ -4,6 +4,7 @@
 //! Text stands as the logs and the scan have it (bytes that are no UTF-8 as `\xNN`); whoever shows
 //! it has to make it safe for where it is shown.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 
@@ -12,7 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::model::input::Status;
 use crate::model::judged::{CitedLine, Counts, JudgedSource, JudgedTarget, Rule};
 use crate::model::time::Timestamp;
-use crate::tickets::{Place, Plugin, Ticket};
+use crate::tickets::{Place, Plugin, Ticket, file_name};
 use crate::writers::sources_csv::step_down;
 use crate::writers::{Output, Run, Told};
 
@@ -150,7 +151,7 @@ impl Serialize for Sources<'_> {
 
 /// A source's keys in their order.
 #[derive(Serialize)]
-struct Source {
+struct Source<'a> {
     ip: IpAddr,
     class: &'static str,
     rule: Option<&'static str>,
@@ -160,11 +161,11 @@ struct Source {
     last_seen: Option<Timestamp>,
     helo_names: Vec<Box<str>>,
     sasl_usernames: Vec<Box<str>>,
-    citations: Vec<CitationShape>,
+    citations: Vec<CitationShape<'a>>,
 }
 
-impl Source {
-    fn new(source: JudgedSource, run: &Run<'_>) -> Self {
+impl<'a> Source<'a> {
+    fn new(source: JudgedSource, run: &Run<'a>) -> Self {
         Self {
             ip: source.ip,
             class: source.class.word(),
@@ -220,20 +221,25 @@ impl SourceCounts {
 
 /// A cited line and what it proves.
 #[derive(Serialize)]
-struct CitationShape {
+struct CitationShape<'a> {
     kind: &'static str,
     time: Option<Timestamp>,
-    file: String,
+    file: Cow<'a, str>,
     line: u64,
     /// The file that held it is no input any more; its last path may be another file's by now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
 }
 
-impl CitationShape {
-    fn new(cited: &CitedLine, run: &Run<'_>) -> Option<Self> {
-        let Place { file, line } = Place::of(cited.at, run.book)?;
-        let gone = run.book.get(cited.at.input as usize).is_some_and(|i| i.status == Status::Gone);
-        Some(Self { kind: cited.kind.word(), time: cited.time, file, line, gone })
+impl<'a> CitationShape<'a> {
+    fn new(cited: &CitedLine, run: &Run<'a>) -> Option<Self> {
+        let input = run.book.get(cited.at.input as usize)?;
+        Some(Self {
+            kind: cited.kind.word(),
+            time: cited.time,
+            file: file_name(input),
+            line: cited.at.line,
+            gone: input.status == Status::Gone,
+        })
     }
 }

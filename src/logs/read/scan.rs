@@ -411,11 +411,17 @@ impl<'t> Scan<'t, '_> {
 
     fn keep_facts(&mut self, format: u8, line: &Line<'_>, records: &[MailRecord<'_>]) -> Kept {
         let recipe = self.recipe;
+        let mut noted = None;
         for record in records {
             let time = record.time.and_then(|time| self.clock.resolve(time));
             let covered = self.covered(time);
-            extend(&mut self.batch.span, covered);
-            self.note_server(record.server, covered);
+            // The records of a line mostly have one time and one server.
+            let place = (covered, record.server.map(|name| (name.as_ptr(), name.len())));
+            if noted != Some(place) {
+                extend(&mut self.batch.span, covered);
+                self.note_server(record.server, covered);
+                noted = Some(place);
+            }
             let at = self.batch.lines as u32;
             self.batch.facts.add(record, usize::from(format), at, time, &recipe.server);
         }
