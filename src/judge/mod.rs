@@ -13,8 +13,6 @@ mod source;
 mod table;
 mod totals;
 
-use std::collections::BTreeSet;
-
 use rayon::prelude::*;
 
 use crate::correlate::assets::{Asset, Target};
@@ -295,12 +293,12 @@ fn denied_lines(piece: &Piece) -> impl Iterator<Item = CitedLine> {
 }
 
 fn described(ranked: RankedSource, source: Source) -> JudgedSource {
-    let mut citations = BTreeSet::new();
+    let mut citations = Vec::with_capacity(source.piece.cited.len() * 2);
     for &(kind, spots) in &source.piece.cited {
-        for (time, at) in [spots.0, spots.1] {
-            citations.insert(CitedLine { kind, time, at });
-        }
+        citations.extend([spots.0, spots.1].map(|(time, at)| CitedLine { kind, time, at }));
     }
+    citations.sort_unstable();
+    citations.dedup();
     let names = |names: Vec<(i64, Box<str>)>| names.into_iter().map(|(_, name)| name).collect();
     JudgedSource {
         ip: ranked.ip(),
@@ -312,7 +310,7 @@ fn described(ranked: RankedSource, source: Source) -> JudgedSource {
         last_seen: source.piece.last,
         helo_names: names(source.piece.helo_names),
         sasl_usernames: names(source.piece.sasl_names),
-        citations: citations.into_iter().collect(),
+        citations,
     }
 }
 

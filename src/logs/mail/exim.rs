@@ -95,8 +95,7 @@ impl MailFormat for Format {
         let (time, used) = LogTime::parse_iso(raw)?;
         let line = Line { time: Some(time), ..Line::bare(raw) };
         let entry = Entry::of_file(&line, used)?;
-        let text = split_id(entry.text).map_or(entry.text, |(_, text)| text);
-        let has_no_tag = BARE_STARTS.iter().any(|start| take_start(text, start).is_some());
+        let has_no_tag = BARE_STARTS.iter().any(|start| take_start(entry.text, start).is_some());
         (has_no_tag && entry.is_own()).then(|| (line, entry.tell(out)))
     }
 }
@@ -183,6 +182,9 @@ enum Kind {
 struct Entry<'a> {
     line: Line<'a>,
     pid: Option<&'a [u8]>,
+    /// The message's id, where the text begins with one.
+    id: Option<&'a [u8]>,
+    /// What follows the id.
     text: &'a [u8],
 }
 
@@ -198,20 +200,26 @@ impl<'a> Entry<'a> {
             Some((time, used)) => take_zone(time, line.body.get(used..)?.strip_prefix(b" ")?),
             None => (line.time?, line.body),
         };
-        let (pid, text) = take_pid(rest);
-        Some(Self { line: Line { time: Some(time), ..*line }, pid: pid.or(line.pid), text })
+        let entry = Self::new(*line, time, rest);
+        Some(Self { pid: entry.pid.or(line.pid), ..entry })
     }
 
     /// The entry of a line that begins with its time, which ends at `used`.
     fn of_file(line: &Line<'a>, used: usize) -> Option<Self> {
         let (time, rest) = take_zone(line.time?, line.raw.get(used..)?.strip_prefix(b" ")?);
+        Some(Self::new(Line { host: None, ..*line }, time, rest))
+    }
+
+    /// The entry whose head ends before `rest`.
+    fn new(line: Line<'a>, time: LogTime, rest: &'a [u8]) -> Self {
         let (pid, text) = take_pid(rest);
-        Some(Self { line: Line { time: Some(time), host: None, ..*line }, pid, text })
+        let (id, text) = split_id(text).map_or((None, text), |(id, text)| (Some(id), text));
+        Self { line: Line { time: Some(time), ..line }, pid, id, text }
     }
 
     /// Whether it begins as the entries of no other program do.
     fn is_own(&self) -> bool {
-        split_id(self.text).is_some()
+        self.id.is_some()
             || STARTS.iter().any(|start| take_start(self.text, start).is_some())
             || authenticator(self.text).is_some()
     }
@@ -219,8 +227,8 @@ impl<'a> Entry<'a> {
     /// Everything that it says.
     fn tell(&self, out: &mut Vec<MailRecord<'a>>) -> Outcome {
         let before = out.len();
-        let read = match split_id(self.text) {
-            Some((id, text)) => self.message(id, text, out),
+        let read = match self.id {
+            Some(id) => self.message(id, self.text, out),
             None => self.conversation(self.text, out),
         };
         match read {

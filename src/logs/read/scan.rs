@@ -494,7 +494,7 @@ fn last_line_start(before: &[u8]) -> Option<usize> {
     // In a log of which every line is read it is the next line: a search from behind pays off only
     // where lines are passed over.
     const SHORT: usize = 64;
-    if before.len() < SHORT && !before.contains(&b'\n') {
+    if before.len() < SHORT && memchr(b'\n', before).is_none() {
         return None;
     }
     memrchr(b'\n', before).map(|at| at + 1)

@@ -6,6 +6,7 @@
 //! another `) [address]`.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 
@@ -96,8 +97,10 @@ const CONTINUATIONS: &[&[u8]] = &[
 /// Where the HELO text ends: at the first `) [address]` behind which the server goes on, since
 /// HELO names hold no parentheses unless `helo_accept_junk_hosts` lets them; else at the last.
 fn end_of_helo(inner: &[u8]) -> Option<usize> {
+    static FIND_END: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new(b") ["));
     let mut last = None;
-    for at in memmem::find_iter(inner, b") [") {
+    for at in FIND_END.find_iter(inner) {
         let Some(rest) = behind_address(inner.get(at..).unwrap_or_default()) else { continue };
         let rest = take_port(rest).1;
         let rest = take_local(rest).map_or(rest, |(_, _, rest)| rest);

@@ -65,6 +65,9 @@ pub(super) fn after_last<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
 
 /// A message id in front (6-6-2 letters and digits, since 4.97 6-11-4) and what follows it.
 pub(super) fn split_id(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    if text.get(6) != Some(&b'-') {
+        return None;
+    }
     [[6usize, 6, 2], [6, 11, 4]].into_iter().find_map(|shape| {
         let length = shape.iter().sum::<usize>().saturating_add(2);
         let id = text.get(..length)?;

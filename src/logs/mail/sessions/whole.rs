@@ -126,6 +126,8 @@ struct Search {
     free: Vec<u32>,
     /// Which talk a session's key of a server leads to.
     keys: AHashMap<(u32, u64), u32>,
+    /// The talk of the last fact of a session: the next is often of the same.
+    last: u32,
     messages: AHashMap<(u32, u64), Message>,
     /// For each server the earliest and the latest time since times lie close together, and the
     /// number of such stretches before.
@@ -175,6 +177,7 @@ impl Search {
         self.free.clear();
         self.free.extend((0..self.talks.len() as u32).rev());
         self.keys.clear();
+        self.last = NONE;
         self.messages.clear();
         self.stretches.clear();
     }
@@ -185,7 +188,7 @@ impl Search {
         let stretch = self.stretch(record.server, time);
         match (record.subject, record.fact) {
             (Subject::Session(key), Fact::Renamed { .. } | Fact::HandOver) => {
-                if let Some(&talk) = self.keys.get(&(record.server, key)) {
+                if let Some(talk) = self.talk_of(record.server, key) {
                     self.give_up(found, talk);
                 }
                 NONE
@@ -202,6 +205,16 @@ impl Search {
                 self.take_message(found, (index, record), queue, (stretch, time))
             }
         }
+    }
+
+    /// The talk that a session's key leads to.
+    fn talk_of(&self, server: u32, key: u64) -> Option<u32> {
+        let is_last =
+            |talk: &Talk| talk.talks && !talk.ended && (talk.server, talk.key) == (server, key);
+        if self.talks.get(self.last as usize).is_some_and(is_last) {
+            return Some(self.last);
+        }
+        self.keys.get(&(server, key)).copied()
     }
 
     /// The number of the stretch of close times that a server's fact lies in.
@@ -227,7 +240,7 @@ impl Search {
         key: u64,
         (stretch, time): (u32, Timestamp),
     ) -> u32 {
-        let mut known = self.keys.get(&(record.server, key)).copied();
+        let mut known = self.talk_of(record.server, key);
         if let Some(at) = known
             && let Some(talk) = self.talks.get(at as usize)
         {
@@ -247,6 +260,7 @@ impl Search {
         };
         let Some(talk) = self.talks.get_mut(at as usize) else { return NONE };
         let session = talk.session;
+        self.last = at;
         talk.last = index;
         talk.note_names(&record.fact);
         talk.open.meet(record);
