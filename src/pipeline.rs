@@ -243,7 +243,7 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         Some(state) => {
             let judged = (&*book, &evidence, &devices);
             let record = |changes: &Changes<'_>, id| {
-                remembered.iter().try_for_each(|known| known.write(changes, id, job))?;
+                remembered.iter().try_for_each(|known| known.write(changes, id, (job, &scans)))?;
                 record.map_or(Ok(()), |record| record.write(changes, judged, job.clock))
             };
             between::commit_and_publish(state, job.clock, (&out, &run), record, before)?

@@ -63,7 +63,13 @@ impl Remembered {
     }
 
     /// Keeps it.
-    pub(super) fn write(&self, changes: &Changes<'_>, run: RunId, job: &Job) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        changes: &Changes<'_>,
+        run: RunId,
+        (job, scans): (&Job, &[Scan]),
+    ) -> Result<()> {
+        changes.put_scans(scans, run)?;
         changes.put_tickets(&self.tickets, run, job.clock)?;
         changes.put_findings(&self.findings)?;
         changes.put_profiles(job.profiles.profiles.iter().map(|profile| profile.name()))

@@ -15,6 +15,7 @@ mod life;
 mod profiles;
 mod retest;
 mod runs;
+mod scans;
 mod tickets;
 mod view;
 mod words;

@@ -183,6 +183,16 @@ CREATE TABLE told (
     PRIMARY KEY (content, generation)
 ) STRICT;
 
+-- ----------------------------------------------------------------------------------- scans.rs
+
+-- Exports that runs took in, each once.
+CREATE TABLE scan_import (
+    name  TEXT    NOT NULL,                   -- of the report
+    ended INTEGER,                            -- end of its last host's scan
+    hosts INTEGER NOT NULL,
+    run   INTEGER NOT NULL REFERENCES run     -- the first that took it in
+) STRICT;
+
 -- -------------------------------------------------------------------------------- profiles.rs
 
 -- Ticket systems that runs wrote import files for.

@@ -166,7 +166,8 @@ impl View {
         let mut statement = self.connection.prepare(&key)?;
         let key: Vec<String> =
             statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        let sql = format!("SELECT * FROM \"{table}\" ORDER BY {}", key.join(", "));
+        let order = if key.is_empty() { "rowid".to_owned() } else { key.join(", ") };
+        let sql = format!("SELECT * FROM \"{table}\" ORDER BY {order}");
         let mut statement = self.connection.prepare(&sql)?;
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([])?;
@@ -220,9 +221,10 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
 }
 
 /// Columns of microseconds since 1970.
-const TIMES: [&str; 12] = [
+const TIMES: [&str; 13] = [
     "at",
     "due",
+    "ended",
     "first",
     "first_covered",
     "first_seen",

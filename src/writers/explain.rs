@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use crate::logs::redact::redact;
-use crate::tickets::Place;
+use crate::tickets::{Place, Status};
 use crate::writers::escape::{terminal, terminal_bytes};
 
 /// Why a line of a file that was rotated away is not shown.
@@ -35,6 +35,8 @@ pub struct Entry {
     unexpected_sources: u64,
     reasons: Vec<String>,
     summary: String,
+    #[serde(default)]
+    verification: String,
     #[serde(deserialize_with = "first_sources")]
     sources: Vec<Source>,
 }
@@ -109,6 +111,12 @@ pub fn write_explanation(
     )?;
     for reason in &entry.reasons {
         writeln!(to, "  {}", shown(reason))?;
+    }
+    if entry.status == Status::Resolved.word() {
+        writeln!(to, "\nWhat resolves it, and how to check:")?;
+        for line in entry.verification.lines() {
+            writeln!(to, "  {}", shown(line))?;
+        }
     }
     for source in &entry.sources {
         write_source(source, fetch, to)?;

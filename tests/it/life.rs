@@ -85,10 +85,10 @@ pub(crate) fn connection(day: u32, word: &str) -> String {
 }
 
 /// Nights of one server: an export each, and a firewall log that grows.
-struct Nights {
+pub(crate) struct Nights {
     temp: tempfile::TempDir,
     log: String,
-    policy: &'static str,
+    pub(crate) policy: &'static str,
     profile: &'static str,
     /// Further arguments.
     more: &'static [&'static str],
@@ -97,7 +97,7 @@ struct Nights {
 }
 
 impl Nights {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             temp: tempfile::tempdir().unwrap(),
             log: String::new(),
@@ -109,13 +109,13 @@ impl Nights {
     }
 
     /// A connection of 198.51.100.7 at noon.
-    fn connect(&mut self, day: u32, word: &str) -> &mut Self {
+    pub(crate) fn connect(&mut self, day: u32, word: &str) -> &mut Self {
         self.log.push_str(&connection(day, word));
         self
     }
 
     /// The run of the next morning.
-    fn run(&mut self, scan: &Scan) -> BTreeMap<String, Ticket> {
+    pub(crate) fn run(&mut self, scan: &Scan) -> BTreeMap<String, Ticket> {
         let folder = self.temp.path();
         scan.write(&folder.join("scan.nessus"));
         fs::write(folder.join("fw.log"), &self.log).unwrap();
@@ -141,6 +141,10 @@ impl Nights {
         let output = helotriage(folder, &[&arguments[..], self.more].concat());
         assert_eq!(output.status.code(), Some(self.exit), "{}", told(&output));
         read_tickets(&folder.join("out/tickets.csv"))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.temp.path()
     }
 
     /// The same; the server's status, empty where it has no ticket.
@@ -183,6 +187,9 @@ fn gone_and_quiet_is_resolved_with_proof_and_seen_again_is_reopened() {
         assert!(ticket["verification"].contains(proof), "{proof}\n{}", ticket["verification"]);
     }
     assert!(ticket["evidence"].starts_with("fw.log:2; fw.log:4"), "{}", ticket["evidence"]);
+    let explained = helotriage(nights.folder(), &["explain", ID, "--out", "out"]);
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(explained.contains("  - Firewall: denied on port 25 since"), "{explained}");
     assert_eq!(nights.status(&scan(9, GONE)), "");
     assert_eq!(nights.files(), [""; 0]);
     assert_eq!(nights.status(&scan(11, OPEN)), "reopened");
@@ -384,6 +391,10 @@ fn the_state_is_shown_exported_and_forgets() {
         (&"weekly".into(), &10263.into())
     );
     assert_eq!(of("evidence").count(), 2);
+    let imports: Vec<_> = of("scan_import").map(|row| (&row["ended"], &row["run"])).collect();
+    let expected = [("2026-11-03T02:01:00Z", 1), ("2026-11-07T02:01:00Z", 2)];
+    let expected = expected.map(|(ended, run)| (ended.into(), run.into()));
+    assert_eq!(imports, expected.each_ref().map(|(ended, run)| (ended, run)));
 
     let (code, text) = state(&folder, &["forget", ID, "helo-nobody-25"]);
     assert_eq!(code, Some(2), "{text}");

@@ -16,6 +16,7 @@ mod templates;
 mod stopped;
 mod failed;
 mod life;
+mod many_nights;
 mod nights;
 mod read_on;
 mod thirty_nights;
