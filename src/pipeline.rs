@@ -9,6 +9,7 @@ mod between;
 mod logs;
 mod nightly;
 mod remembered;
+mod suggest;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;
 use crate::writers::publish::{Hook, Written};
 use crate::writers::{Account, NewSet, Run, write_outputs};
+
+pub use suggest::suggest;
 
 /// What to do: everything that decides the outputs.
 #[derive(Debug, Clone)]

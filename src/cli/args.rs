@@ -64,6 +64,31 @@ fn template_names() -> PossibleValuesParser {
 /// `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
+    /// What to read.
+    #[command(flatten)]
+    pub(super) reads: ReadArguments,
+    /// The folder for tickets.csv and the other outputs.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Write import files for this ticket system too; repeats.
+    #[arg(long, value_name = "SYSTEM", value_parser = profile_names())]
+    pub(super) profile: Vec<String>,
+    /// A CSV export of the issues that Jira has (all fields), so that `--profile jira` updates them
+    /// and creates none twice; repeats.
+    #[arg(long, value_name = "FILE")]
+    pub(super) jira_export: Vec<PathBuf>,
+    /// Put an apostrophe before CSV text that a spreadsheet would take for a formula; off is for
+    /// importers only. On by default.
+    #[arg(long, value_name = "on|off", hide_possible_values = true)]
+    pub(super) csv_safe: Option<OnOff>,
+    /// Exit with 1 if a ticket has this priority or a higher one.
+    #[arg(long, value_name = "P1..P4")]
+    pub(super) fail_on: Option<FailOn>,
+}
+
+/// What `run` and `policy suggest` read, and how.
+#[derive(Debug, Args)]
+pub(super) struct ReadArguments {
     /// The policy file, whose inputs section also says what to read and where to write.
     #[arg(long, value_name = "FILE", conflicts_with = "policy")]
     pub(super) config: Option<PathBuf>,
@@ -79,20 +104,6 @@ pub(super) struct RunArguments {
     /// A mail-server log, a folder or a quoted glob; `-` is standard input; repeats.
     #[arg(long, value_name = "PATH")]
     pub(super) mail: Vec<String>,
-    /// The folder for tickets.csv and the other outputs.
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: Option<PathBuf>,
-    /// Write import files for this ticket system too; repeats.
-    #[arg(long, value_name = "SYSTEM", value_parser = profile_names())]
-    pub(super) profile: Vec<String>,
-    /// A CSV export of the issues that Jira has (all fields), so that `--profile jira` updates them
-    /// and creates none twice; repeats.
-    #[arg(long, value_name = "FILE")]
-    pub(super) jira_export: Vec<PathBuf>,
-    /// Put an apostrophe before CSV text that a spreadsheet would take for a formula; off is for
-    /// importers only. On by default.
-    #[arg(long, value_name = "on|off", hide_possible_values = true)]
-    pub(super) csv_safe: Option<OnOff>,
     /// The file of what must outlive a run, created where it is missing: tickets are new once,
     /// then open, and resolved when scans and logs show it; logs are read on from where they ended.
     #[arg(long, value_name = "FILE")]
@@ -115,9 +126,6 @@ pub(super) struct RunArguments {
     /// Worker threads; one per core by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
-    /// Exit with 1 if a ticket has this priority or a higher one.
-    #[arg(long, value_name = "P1..P4")]
-    pub(super) fail_on: Option<FailOn>,
     /// Share of unreadable lines, in per cent of those of a known format, above which an input
     /// counts as unreadable (exit 3).
     #[arg(long, value_name = "PERCENT", default_value_t = 20,
@@ -181,6 +189,8 @@ pub(super) enum PolicyCommand {
         /// The file to write; it must not exist. Standard output if left out.
         file: Option<PathBuf>,
     },
+    /// Print what the scans and logs suggest for the policy, as commented TOML.
+    Suggest(Box<ReadArguments>),
     /// Check a policy and say what it resolves to.
     Check {
         /// The policy file.

@@ -8,9 +8,11 @@ mod inputs;
 mod inspect;
 mod policy;
 mod progress;
+mod reading;
 mod run;
 mod signals;
 mod state;
+mod suggest;
 mod terminal;
 
 use std::process::ExitCode;

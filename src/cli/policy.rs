@@ -12,6 +12,7 @@ use crate::writers::profiles;
 
 use super::args::PolicyCommand;
 use super::inputs::templates;
+use super::suggest::suggest;
 use super::{format_names, terminal};
 
 /// Does what the command says; exit code 0, or 2 for a policy that is not right.
@@ -19,6 +20,7 @@ pub(super) fn policy(command: &PolicyCommand) -> Result<u8> {
     match command {
         PolicyCommand::Init { file: None } => terminal::print(STARTER.as_bytes()),
         PolicyCommand::Init { file: Some(file) } => init(file),
+        PolicyCommand::Suggest(arguments) => suggest(arguments),
         PolicyCommand::Check { file } => {
             let known = Known { formats: &format_names(), profiles: &profiles::names() };
             let policy = read_policy(file, known)?;

@@ -4,15 +4,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::model::judged::Priority;
-use crate::model::policy::{Inputs, Outputs, Policy};
-use crate::model::time::Timestamp;
-use crate::pipeline::{self, Job, Published, Window};
-use crate::scan::catalogue::PluginSelection;
-use crate::scan::read::{ScanOptions, Truncated};
+use crate::model::policy::{Outputs, Policy};
+use crate::pipeline::{self, Job, Published};
 use crate::tickets::Templates;
 use crate::writers::escape::CsvSafe;
 use crate::writers::profiles::Chosen;
@@ -21,8 +17,8 @@ use crate::writers::publish::Step;
 
 use super::account;
 use super::args::{FailOn, OnOff, RunArguments};
-use super::inputs::{parse_time, policy_with_flags, templates};
 use super::progress::{Progress, Verbosity};
+use super::reading::reading;
 use super::signals::Signals;
 use super::terminal;
 
@@ -36,10 +32,10 @@ const INCOMPLETE: u8 = 3;
 /// Does a run; exit codes as in the design, section 4.
 pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
     let job = job(arguments)?;
-    let verbosity = if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal };
+    let verbosity = if arguments.reads.quiet { Verbosity::Quiet } else { Verbosity::Normal };
     let progress = Progress::new(verbosity, pipeline::size_of_inputs(&job));
     let signals = Signals::install();
-    let pool = pipeline::workers(arguments.threads)?;
+    let pool = pipeline::workers(arguments.reads.threads)?;
     let result = pool.install(|| {
         let mut before = |step: Step<'_>| {
             match step {
@@ -84,34 +80,16 @@ fn band(priority: Priority) -> u8 {
 
 /// What the arguments and the policy together ask for; flags override the policy's inputs section.
 fn job(arguments: &RunArguments) -> Result<Job> {
-    let file = arguments.config.as_deref().or(arguments.policy.as_deref());
-    let policy = policy_with_flags(file, &arguments.inputs)?;
-    let inputs = if arguments.config.is_some() { policy.inputs.clone() } else { Inputs::default() };
-    let given = |typed: &[String], written: Vec<String>| {
-        if typed.is_empty() { written } else { typed.to_vec() }
-    };
-    let profiles = profiles(arguments, &policy)?;
-    let templates = templates(&policy)?;
-    let csv_safe = csv_safe(arguments, &policy);
-    let now = parse_time("--now", arguments.inputs.now.as_deref())?;
-    let plugins = PluginSelection::parse(&arguments.plugins).map_err(Error::usage)?;
-    let truncated = if arguments.allow_truncated { Truncated::Keep } else { Truncated::Refuse };
+    let job = reading(&arguments.reads)?;
+    let policy = &job.policy;
+    let profiles = profiles(arguments, policy)?;
+    let written = arguments.reads.config.as_ref().and_then(|_| policy.inputs.out.clone());
     Ok(Job {
-        scan: given(&arguments.scan, inputs.scan),
-        firewall: given(&arguments.firewall, inputs.firewall),
-        mail: given(&arguments.mail, inputs.mail),
-        out: out_folder(arguments.out.as_deref(), inputs.out)?,
-        arguments: told_arguments(arguments, &policy, &profiles, &templates),
-        templates,
+        out: out_folder(arguments.out.as_deref(), written)?,
+        arguments: told_arguments(arguments, policy, &profiles, &job.templates),
         profiles,
-        csv_safe,
-        state: arguments.state.clone().or(inputs.state),
-        now,
-        clock: now.unwrap_or_else(clock),
-        window: window(arguments)?,
-        scan_options: ScanOptions { truncated, plugins, zone: None },
-        max_reject: arguments.max_reject,
-        policy,
+        csv_safe: csv_safe(arguments, policy),
+        ..job
     })
 }
 
@@ -142,24 +120,6 @@ fn csv_safe(arguments: &RunArguments, policy: &Policy) -> CsvSafe {
     }
 }
 
-/// The time of day.
-#[allow(clippy::disallowed_methods, reason = "the clock is the command line's")]
-fn clock() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_seconds(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX))
-}
-
-fn window(arguments: &RunArguments) -> Result<Window> {
-    let since = parse_time("--since", arguments.since.as_deref())?;
-    let until = parse_time("--until", arguments.until.as_deref())?;
-    match (since, until) {
-        (Some(from), Some(to)) if from > to => {
-            Err(Error::usage(format!("--since {from} is after --until {to}; nothing lies between")))
-        }
-        _ => Ok(Window { since, until }),
-    }
-}
-
 fn out_folder(typed: Option<&Path>, written: Option<PathBuf>) -> Result<PathBuf> {
     typed.map(Path::to_path_buf).or(written).ok_or_else(|| {
         Error::usage("no output folder; expected --out DIR, or out = \"DIR\" under [inputs] of --config FILE")
@@ -173,24 +133,25 @@ fn told_arguments(
     profiles: &Chosen,
     templates: &Templates,
 ) -> BTreeMap<String, Vec<String>> {
+    let reads = &arguments.reads;
     let mut told = BTreeMap::new();
     let mut tell = |name: &str, value: Vec<String>| {
         if !value.is_empty() {
             told.insert(name.to_owned(), value);
         }
     };
-    tell("plugins", vec![arguments.plugins.clone()]);
+    tell("plugins", vec![reads.plugins.clone()]);
     tell("profile", profiles.profiles.iter().map(|p| p.name().to_owned()).collect());
     tell("templates", templates.files().map(str::to_owned).collect());
     if csv_safe(arguments, policy) == CsvSafe::Off {
         tell("csv-safe", vec!["off".to_owned()]);
     }
-    tell("since", arguments.since.iter().cloned().collect());
-    tell("until", arguments.until.iter().cloned().collect());
-    tell("format", arguments.inputs.format.clone());
-    tell("zone", arguments.inputs.zone.clone());
-    tell("server", arguments.inputs.server.clone());
-    tell("max-reject", vec![arguments.max_reject.to_string()]);
+    tell("since", reads.since.iter().cloned().collect());
+    tell("until", reads.until.iter().cloned().collect());
+    tell("format", reads.inputs.format.clone());
+    tell("zone", reads.inputs.zone.clone());
+    tell("server", reads.inputs.server.clone());
+    tell("max-reject", vec![reads.max_reject.to_string()]);
     tell("tolerance", vec![format!("{}s", policy.correlation.tolerance_seconds)]);
     tell("priority", vec![policy.priority.name.clone()]);
     told

@@ -10,6 +10,7 @@ mod links;
 mod notes;
 mod score;
 mod source;
+mod suggest;
 mod table;
 mod totals;
 

@@ -12,3 +12,4 @@ pub mod policy;
 pub mod input;
 pub mod reading;
 pub mod judged;
+pub mod suggestion;

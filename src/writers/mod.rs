@@ -9,6 +9,7 @@
 pub mod escape;
 pub mod explain;
 pub mod outdir;
+pub mod policy_draft;
 pub mod profiles;
 pub mod publish;
 pub mod rejects_jsonl;

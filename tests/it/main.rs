@@ -15,6 +15,7 @@ mod refusals;
 mod templates;
 mod stopped;
 mod failed;
+mod suggest;
 mod life;
 mod many_nights;
 mod nights;

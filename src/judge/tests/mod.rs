@@ -3,6 +3,7 @@
 
 mod notes;
 mod play;
+mod suggest;
 
 use play::{Deed, LAST_DAY, Play, ip, noon};
 

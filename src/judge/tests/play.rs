@@ -15,6 +15,7 @@ use crate::model::judged::{JudgedTarget, Judgement};
 use crate::model::net::{NetSet, parse_network};
 use crate::model::policy::{AssetMatch, AssetPolicy, AssetRole, Policy};
 use crate::model::session::{Auth, Delivery, Helo, Outcome, ProofLine, Proves, Session};
+use crate::model::suggestion::Suggestions;
 use crate::model::target::{HostScan, MergedHost, ScanTarget};
 use crate::model::time::Timestamp;
 
@@ -199,6 +200,19 @@ impl Play {
 
     /// Everything judged.
     pub(super) fn judgement(&self) -> Judgement {
+        let mut judged = Judgement::default();
+        self.with_judge(|judge| judged = judge.judge());
+        judged
+    }
+
+    /// What the evidence suggests for the policy.
+    pub(super) fn suggestions(&self) -> Suggestions {
+        let mut suggestions = Suggestions::default();
+        self.with_judge(|judge| suggestions = judge.suggest(&judge.judge()));
+        suggestions
+    }
+
+    fn with_judge(&self, ask: impl FnOnce(&Judge<'_>)) {
         let world = World::new(&self.hosts, &self.policy);
         let tolerance = self.policy.correlation.tolerance_seconds;
         let interest = Interest::new(&world, &self.policy);
@@ -213,7 +227,7 @@ impl Play {
         }
         let evidence = correlator.finish();
         let (reports, devices) = (&self.reports, &self.devices);
-        Judge::with_formats(&world, &self.policy, &evidence, reports, devices, shows_helo).judge()
+        ask(&Judge::with_formats(&world, &self.policy, &evidence, reports, devices, shows_helo));
     }
 
     /// The most urgent target.
