@@ -165,7 +165,7 @@ fn build_search(seen: FormatSet, scope: Scope, wrapped: Wrapped, selection: &Sel
     }
     let ports: Vec<u16> = ports.iter().copied().collect();
     match (wrapped, scope) {
-        (Wrapped::No, Scope::Seen) => Search::any_of(needles),
+        (Wrapped::No, Scope::Seen) => Search::any_of_ports(&ports, needles),
         (Wrapped::No, Scope::All) => Search::by_ports(&ports, needles),
         (Wrapped::Yes, _) => Search::digits_of(&ports, needles),
     }
