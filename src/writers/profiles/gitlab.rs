@@ -17,8 +17,9 @@ use crate::writers::Run;
 use crate::writers::escape::CsvCells;
 use crate::writers::profiles::by_change::ByChange;
 use crate::writers::profiles::sheet::Limits;
+use crate::writers::profiles::short::fitted_part;
 use crate::writers::profiles::texts::{
-    ISO_DATE, cut, date, fenced, parts, pointer, shortened, standing,
+    ISO_DATE, cut, date, fenced, has_units, parts, pointer, shortened, standing,
 };
 use crate::writers::profiles::{Export, Profile};
 
@@ -71,8 +72,9 @@ fn cells(ticket: &Ticket, csv: &CsvCells) -> Vec<String> {
 
 fn description(ticket: &Ticket, csv: &CsvCells) -> String {
     let mut text = standing(ticket);
-    for (title, part) in parts(ticket, csv) {
-        let part = fenced(&shortened(&part, PART, &pointer(ticket)));
+    for part in parts(ticket, csv) {
+        let short = fitted_part(&part, &pointer(ticket), &|text| has_units(text, PART));
+        let (title, part) = (part.title, fenced(&shortened(&short, PART, &pointer(ticket))));
         // Writing to a String cannot fail.
         let _ = write!(text, "\n\n**{title}**\n\n{part}");
     }

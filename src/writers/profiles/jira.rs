@@ -19,7 +19,7 @@ use crate::writers::escape::CsvCells;
 use crate::writers::profiles::jira_export::{JiraIssues, Match};
 use crate::writers::profiles::sheet::{Limits, Sheet};
 use crate::writers::profiles::texts::{
-    by_priority, cut, date, host, pointer, short_id, shortened, whole,
+    by_priority, cut, date, has_units, host, pointer, short_id, shortened, whole,
 };
 use crate::writers::profiles::{Export, Files, Profile};
 
@@ -185,7 +185,8 @@ fn updating_cells(key: &str, ticket: &Ticket, csv: &CsvCells) -> Vec<String> {
 }
 
 fn cells_with_label(ticket: &Ticket, priority: &str, csv: &CsvCells) -> Vec<String> {
-    let description = plain(&whole(ticket, csv));
+    let fits = |text: &str| has_units(&plain(text), DESCRIPTION);
+    let description = plain(&whole(ticket, csv, &fits));
     let short = |name: &str| cut(&name.replace(CLEAR, "<clear>"), SHORT).into_owned();
     vec![
         cut(&csv.text(&ticket.texts.summary), SUMMARY).into_owned(),

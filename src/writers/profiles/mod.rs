@@ -19,6 +19,7 @@ mod redmine;
 mod servicenow;
 mod servicenow_vr;
 mod sheet;
+mod short;
 mod texts;
 
 #[cfg(test)]

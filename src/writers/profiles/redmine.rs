@@ -16,7 +16,7 @@ use crate::writers::escape::CsvCells;
 use crate::writers::profiles::by_change::ByChange;
 use crate::writers::profiles::sheet::Limits;
 use crate::writers::profiles::texts::{
-    ISO_DATE, by_priority, cut, date, pointer, short_id, shortened_bytes, whole,
+    ISO_DATE, by_priority, cut, date, has_bytes, pointer, short_id, shortened_bytes, whole,
 };
 use crate::writers::profiles::{Export, Profile};
 
@@ -63,7 +63,8 @@ impl Profile for Redmine {
 
 /// One ticket's cells, in the order of [`COLUMNS`].
 fn cells(ticket: &Ticket, csv: &CsvCells) -> Vec<String> {
-    let text = without_tags(&whole(ticket, csv));
+    let fits = |text: &str| has_bytes(&without_tags(text), DESCRIPTION);
+    let text = without_tags(&whole(ticket, csv, &fits));
     let text = shortened_bytes(&text, DESCRIPTION, &pointer(ticket));
     let owner = csv.text(ticket.owner.as_deref().unwrap_or_default());
     vec![

@@ -3,8 +3,8 @@
 //!
 //! `correlation_id` is lower case and never empty; `priority` is not sent, since ServiceNow computes
 //! it from impact and urgency; `due_date` is `yyyy-MM-dd HH:mm:ss` in UTC, which the importing
-//! user's time zone has to be. A row of more than 8,126 bytes would be skipped: the description is
-//! shortened then. `NULL` in capitals would clear a field: no cell has it. `u_status` tells the
+//! user's time zone has to be. A row of more than 8,126 bytes would be skipped: of the
+//! description whole items are left out then, and their number is told. `NULL` in capitals would clear a field: no cell has it. `u_status` tells the
 //! ticket's status, for a rule that resolves the incident.
 //!
 //! ServiceNow documentation: Importing data using import sets; Coalesce; Priority lookup rules;
@@ -15,7 +15,7 @@ use crate::writers::Run;
 use crate::writers::escape::CsvCells;
 use crate::writers::profiles::sheet::{EveryTicket, Limits, Sheet, encoded};
 use crate::writers::profiles::texts::{
-    by_priority, cut, date, host, pointer, short_id, shortened_bytes, whole,
+    by_priority, cut, date, has_bytes, host, pointer, short_id, shortened_bytes, whole,
 };
 use crate::writers::profiles::{Export, Profile};
 
@@ -97,7 +97,8 @@ fn cells(ticket: &Ticket, csv: &CsvCells) -> Vec<String> {
     ];
     // Two bytes for the quotes around the description.
     let room = ROW.saturating_sub(encoded(&cells).len() + 2);
-    let description = shortened_bytes(&whole(ticket, csv), room, &pointer(ticket)).into_owned();
+    let text = whole(ticket, csv, &|text| has_bytes(text, room));
+    let description = shortened_bytes(&text, room, &pointer(ticket)).into_owned();
     if let Some(cell) = cells.get_mut(DESCRIPTION) {
         *cell = description;
     }

@@ -14,7 +14,10 @@ use crate::writers::Run;
 use crate::writers::escape::CsvCells;
 use crate::writers::profiles::servicenow::named;
 use crate::writers::profiles::sheet::{EveryTicket, Limits, Sheet};
-use crate::writers::profiles::texts::{by_priority, cut, pointer, short_id, shortened};
+use crate::writers::profiles::short::fitted_part;
+use crate::writers::profiles::texts::{
+    by_priority, cut, has_units, parts, pointer, short_id, shortened,
+};
 use crate::writers::profiles::{Export, Profile};
 
 /// The profile.
@@ -86,9 +89,16 @@ fn cells(ticket: &Ticket, csv: &CsvCells) -> Vec<String> {
         by_priority(ticket.priority, ["critical", "high", "medium", "low"]).to_owned(),
         ticket.port.to_string(),
         Ticket::PROTOCOL.to_owned(),
-        shortened(&csv.prose(&ticket.texts.description), PROOF, &pointer(ticket)).into_owned(),
+        proof(ticket, csv),
         if ticket.status == Status::Resolved { "fixed" } else { "open" }.to_owned(),
     ]
+}
+
+/// What was seen, shortened by whole items.
+fn proof(ticket: &Ticket, csv: &CsvCells) -> String {
+    let [seen, ..] = parts(ticket, csv);
+    let text = fitted_part(&seen, &pointer(ticket), &|text| has_units(text, PROOF));
+    shortened(&text, PROOF, &pointer(ticket)).into_owned()
 }
 
 /// `TEN-` and the plugin that stands for the ticket.

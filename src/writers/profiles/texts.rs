@@ -15,6 +15,7 @@ use crate::model::judged::Priority;
 use crate::model::time::Timestamp;
 use crate::tickets::Ticket;
 use crate::writers::escape::CsvCells;
+use crate::writers::profiles::short::fitted;
 use crate::writers::publish::hex;
 
 /// A text of at most so many units; what was cut is told as `...`.
@@ -114,25 +115,48 @@ pub(super) fn pointer(ticket: &Ticket) -> String {
     format!("\n... shortened: the whole text stands in tickets.csv under {id}")
 }
 
-/// The parts of a ticket's text under their titles, harmless: plain lines, `- ` lists.
-pub(super) fn parts<'t>(ticket: &'t Ticket, csv: &CsvCells) -> [(&'static str, Cow<'t, str>); 4] {
+/// What a part of a ticket's text is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartKind {
+    Seen,
+    Do,
+    Verify,
+    RollBack,
+}
+
+/// A part of a ticket's text, harmless: plain lines, `- ` lists.
+#[derive(Debug, Clone)]
+pub(super) struct Part<'t> {
+    pub(super) kind: PartKind,
+    pub(super) title: &'static str,
+    pub(super) text: Cow<'t, str>,
+}
+
+/// The parts of a ticket's text.
+pub(super) fn parts<'t>(ticket: &'t Ticket, csv: &CsvCells) -> [Part<'t>; 4] {
     let texts = &ticket.texts;
+    let part = |kind, title, text: &'t str| Part { kind, title, text: csv.prose(text) };
     [
-        ("What was seen", csv.prose(&texts.description)),
-        ("What to do", csv.prose(&texts.remediation)),
-        ("How to verify", csv.prose(&texts.verification)),
-        ("How to roll back", csv.prose(&texts.rollback)),
+        part(PartKind::Seen, "What was seen", &texts.description),
+        part(PartKind::Do, "What to do", &texts.remediation),
+        part(PartKind::Verify, "How to verify", &texts.verification),
+        part(PartKind::RollBack, "How to roll back", &texts.rollback),
     ]
 }
 
-/// The whole ticket as one plain text, harmless.
-pub(super) fn whole(ticket: &Ticket, csv: &CsvCells) -> String {
-    let mut text = standing(ticket);
-    for (title, part) in parts(ticket, csv) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n\n{title}\n{part}");
-    }
-    text
+/// The whole ticket as one plain text, harmless; where it does not fit, shortened by whole items.
+pub(super) fn whole(ticket: &Ticket, csv: &CsvCells, fits: &dyn Fn(&str) -> bool) -> String {
+    fitted(&standing(ticket), &parts(ticket, csv), &pointer(ticket), fits)
+}
+
+/// Whether a text has at most so many units.
+pub(super) fn has_units(text: &str, most: usize) -> bool {
+    units(text) <= most
+}
+
+/// Whether a text has at most so many bytes, quotes counted twice as a CSV file has them.
+pub(super) fn has_bytes(text: &str, most: usize) -> bool {
+    text.len() + text.matches('"').count() <= most
 }
 
 /// Text of several lines as a block of Markdown in which nothing acts: its fence is longer than any
