@@ -34,7 +34,8 @@ const HAND_OVER_SECONDS: i64 = 30;
 /// Connections that may be on their way at once; beyond, the oldest is forgotten as such.
 const MOST_HANDED_OVER: usize = 1024;
 
-/// How long a session is held for its messages: as long as servers keep trying (5 days).
+/// How long a session is held for its messages: as long as servers keep trying (5 days). So long
+/// another log may go on before a session is lost that it does not tell of.
 const HOLD_SECONDS: i64 = 5 * 86_400;
 
 /// How long a message that left the queue is remembered: its filter may report it late.
@@ -348,10 +349,12 @@ impl ServerSessions {
             return;
         }
         self.next_sweep = Some(time.plus_seconds(SWEEP_SECONDS));
-        self.sweep(time, around.out);
+        self.sweep(time, around.at.input, around.out);
     }
 
-    fn sweep(&mut self, now: Timestamp, out: &mut Vec<Finished>) {
+    /// A session is lost when its own log goes on without it. That another does tells little: two
+    /// logs of the same lines are read one after the other, and the second may be far behind.
+    fn sweep(&mut self, now: Timestamp, input: u32, out: &mut Vec<Finished>) {
         while let Some(&(place, ended)) = self.held.front() {
             let held = self.slot(place).is_some();
             let over = ended.is_none_or(|ended| ended.plus_seconds(HOLD_SECONDS) < now);
@@ -367,7 +370,11 @@ impl ServerSessions {
             let Some(slot) = self.slots.get(index as usize) else { break };
             let place = Place { index, generation: slot.generation };
             let talking = !matches!(slot.stage, Stage::Free | Stage::Held);
-            let idle = idle_seconds(slot.open.format);
+            let idle = match (slot.open.input == input, slot.open.told_before) {
+                (true, _) => idle_seconds(slot.open.format),
+                (false, false) => HOLD_SECONDS,
+                (false, true) => continue,
+            };
             if talking && slot.open.end.is_some_and(|end| end.plus_seconds(idle) < now) {
                 self.close(place, out);
             }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, ServerSessions, Slot, Stage};
+use super::{HOLD_SECONDS, Place, ServerSessions, Slot, Stage};
 use crate::logs::mail::sessions::messages::Message;
 use crate::logs::mail::sessions::open::Open;
 use crate::model::session::Delivery;
@@ -82,7 +82,7 @@ impl ServerSessions {
         let mut places: HashMap<u32, u32> = HashMap::new();
         let mut sessions = Vec::new();
         for (index, slot) in (0u32..).zip(&self.slots) {
-            if slot.stage == Stage::Free {
+            if slot.stage == Stage::Free || self.is_forgotten(slot) {
                 continue;
             }
             let place = Place { index, generation: slot.generation };
@@ -134,6 +134,12 @@ impl ServerSessions {
             next_sweep: self.next_sweep,
             has_strands: self.has_strands,
         }
+    }
+
+    /// Whether a session that another input told is over for good.
+    fn is_forgotten(&self, slot: &Slot) -> bool {
+        let since = slot.open.end.map(|end| end.plus_seconds(HOLD_SECONDS));
+        slot.open.told_before && since.is_none_or(|since| self.now.is_some_and(|now| since < now))
     }
 
     /// The sessions of an earlier run.

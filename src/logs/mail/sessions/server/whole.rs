@@ -35,8 +35,8 @@ impl ServerSessions {
         }
         if let Some(place) = self.talking(whole.key) {
             let renamed = self.slot(place).is_some_and(|slot| slot.stage == Stage::Renamed);
-            let again = self.is_told_again(place, first, around.at);
-            if renamed || again || first.fact != Fact::Connect {
+            let behind = self.is_behind(place, first, around.at);
+            if renamed || behind || first.fact != Fact::Connect {
                 return false;
             }
             self.close(place, around.out);
