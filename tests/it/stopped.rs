@@ -20,9 +20,13 @@ use helotriage::writers::escape::CsvSafe;
 use helotriage::writers::profiles::Chosen;
 use helotriage::writers::publish::Step;
 
-/// Says where the started binary works, and at which step it dies.
+/// Says where the started binary works, and at which step it dies: one of writing, or these two.
 const FOLDER: &str = "HELOTRIAGE_TEST_FOLDER";
 const DIES_AT: &str = "HELOTRIAGE_TEST_DIES_AT";
+/// In the middle of the inputs.
+const READING: &str = "Reading";
+/// After all.
+const DONE: &str = "Done";
 
 /// Does the demo's job in a folder, or that of the folder's own scan and logs; `before` sees every
 /// step's name.
@@ -81,7 +85,14 @@ fn attempt_at_once(
         arguments: BTreeMap::new(),
     };
     let mut before = |step: Step<'_>| before(&format!("{step:?}"));
-    pipeline::run(&job, &|_| (), &mut before)
+    pipeline::run(&job, &|_| die_if(READING), &mut before)
+}
+
+/// Dies where the started binary is to die at that step; the test binary itself never is.
+fn die_if(step: &str) {
+    if std::env::var(DIES_AT).is_ok_and(|at| at == step) {
+        std::process::abort();
+    }
 }
 
 /// Not a test of its own: what the started binary does.
@@ -94,6 +105,7 @@ fn dying_run() {
         }
     });
     done.unwrap();
+    die_if(DONE);
 }
 
 pub(crate) fn die(folder: &Path, at: &str) {
@@ -143,7 +155,8 @@ fn waiting(folder: &Path) -> usize {
 }
 
 /// Steps at which a run dies, and how many committed runs it leaves without outputs in place.
-const DEATHS: [(&str, usize); 9] = [
+const DEATHS: [(&str, usize); 10] = [
+    (READING, 0),
     ("Write(\"tickets.csv\")", 0),
     ("Record", 0),
     ("Swap", 1),
@@ -184,6 +197,19 @@ fn whatever_kills_a_run_the_next_one_puts_things_right() {
         }
         assert_eq!(waiting(temp.path()), 0, "{step}");
     }
+}
+
+#[test]
+fn a_run_that_dies_after_all_leaves_nothing_to_be_done() {
+    let (dead, alive) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    die(dead.path(), DONE);
+    run(alive.path(), &mut |_| ()).unwrap();
+    assert_eq!(differing(&outputs(dead.path()), &outputs(alive.path())), [""; 0]);
+    assert_eq!(waiting(dead.path()), 0);
+    for folder in [dead.path(), alive.path()] {
+        assert_eq!(run(folder, &mut |_| ()).unwrap().remarks, [""; 0]);
+    }
+    assert_eq!(differing(&outputs(dead.path()), &outputs(alive.path())), [""; 0]);
 }
 
 #[test]

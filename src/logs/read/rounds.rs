@@ -28,7 +28,7 @@ use crate::model::reading::{HeaderLine, Reached};
 
 /// Blocks of work in a round, for each thread: enough that waiting for the last task of a round is
 /// a small part of it.
-const BLOCKS_A_THREAD: usize = 16;
+const BLOCKS_A_THREAD: usize = 40;
 
 /// Files in a round, for each thread, however small they are.
 const FILES_A_THREAD: usize = 64;
