@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::correlate::cell::NO_DAY;
 use crate::correlate::evidence::{Address, Key, ip_of};
 use crate::judge::Judge;
 use crate::judge::source::{Scene, Source};
@@ -31,7 +32,7 @@ struct Habits {
     regulars: Vec<Regular>,
     /// External sources that delivered mail without AUTH and relayed none.
     deliver: Crowd,
-    /// External sources that authenticated, or sent nothing without it.
+    /// External sources that authenticated.
     authenticate: Crowd,
     /// Internal sources that delivered or authenticated.
     internal: Crowd,
@@ -61,15 +62,22 @@ impl Judge<'_> {
         let assets = self.world.assets().iter();
         let without = judgement.targets.iter().filter(|target| target.coverage.mail.is_empty());
         let without: BTreeSet<&String> = without.map(|target| &target.asset.key).collect();
+        let like_mx = judgement.targets.iter().filter(|target| target.looks_like_mx());
+        let like_mx: BTreeSet<&String> = like_mx.map(|target| &target.asset.key).collect();
         Suggestions {
-            assets: assets.filter_map(|asset| self.suggest_for(&asset.targets)).collect(),
+            assets: assets.filter_map(|asset| self.suggest_for(&asset.targets, &like_mx)).collect(),
             unmatched: judgement.unmatched.clone(),
             without_mail_log: without.into_iter().cloned().collect(),
         }
     }
 
-    /// What the targets of one asset suggest together.
-    fn suggest_for(&self, places: &[usize]) -> Option<AssetSuggestion> {
+    /// What the targets of one asset suggest together; `like_mx` are the keys of assets of which a
+    /// ticket says that they look like an MX.
+    fn suggest_for(
+        &self,
+        places: &[usize],
+        like_mx: &BTreeSet<&String>,
+    ) -> Option<AssetSuggestion> {
         let scenes: Vec<Scene> = places.iter().filter_map(|&place| self.scene(place)).collect();
         let asset = scenes.first()?.asset.facts.clone();
         let habits: Vec<Habits> = scenes.iter().map(|scene| self.habits(scene)).collect();
@@ -88,8 +96,9 @@ impl Judge<'_> {
             _ => true,
         });
         regulars.sort_by_key(|regular| (!regular.is_internal, regular.ip, regular.port));
-        let says_something = role.is_some() || !regulars.is_empty();
-        says_something.then_some(AssetSuggestion { asset, role, regulars })
+        let looks_like_mx = like_mx.contains(&asset.key);
+        let says_something = role.is_some() || looks_like_mx || !regulars.is_empty();
+        says_something.then_some(AssetSuggestion { asset, role, looks_like_mx, regulars })
     }
 
     fn habits(&self, scene: &Scene) -> Habits {
@@ -117,8 +126,8 @@ impl Judge<'_> {
     fn mail_days(&self, servers: &[u32], source: Address) -> BTreeSet<i32> {
         let cells = servers.iter().filter_map(|&server| self.evidence.cell(Key { server, source }));
         let days = cells.flat_map(|cell| cell.days(self.evidence.join()));
-        let with_mail = days.filter(|(_, piece)| {
-            piece.sessions.iter().any(|(kind, _)| kind.outcome >= Outcome::Queued)
+        let with_mail = days.filter(|(day, piece)| {
+            *day != NO_DAY && piece.sessions.iter().any(|(kind, _)| kind.outcome >= Outcome::Queued)
         });
         with_mail.map(|(day, _)| day).collect()
     }

@@ -28,6 +28,9 @@ pub struct AssetSuggestion {
     pub asset: JudgedAsset,
     /// What it looks like, if it has no role.
     pub role: Option<RoleSuggestion>,
+    /// Whether a ticket of it says that it looks like an MX (`JudgedTarget::looks_like_mx`), for
+    /// which fewer sources do than for a role.
+    pub looks_like_mx: bool,
     /// Unexpected sources that deliver to it day after day and relay nothing: internal ones
     /// first, then by address and port.
     pub regulars: Vec<Regular>,

@@ -89,12 +89,18 @@ impl Draft {
     }
 
     fn asset(&mut self, suggestion: &AssetSuggestion) {
-        let AssetSuggestion { asset, role, regulars } = suggestion;
+        let AssetSuggestion { asset, role, looks_like_mx, regulars } = suggestion;
         let (inside, outside): (Vec<&Regular>, Vec<&Regular>) =
             regulars.iter().partition(|regular| regular.is_internal);
         self.gap();
         let name = asset.fqdn.as_ref().map_or_else(String::new, |fqdn| format!(" ({fqdn})"));
         self.note(&format!("Asset {}{name}", asset.key));
+        if *looks_like_mx && role.is_none() {
+            self.note(
+                "Its ticket says that it looks like an MX. So few sources, or days, are too little to \
+                 draft a role from: ask the DNS of your domains (dig MX).",
+            );
+        }
         // Strangers are told, never drafted as expected.
         for regular in outside.iter().take(OUTSIDE) {
             self.note(&habit(regular));
@@ -314,6 +320,7 @@ mod tests {
             assets: vec![AssetSuggestion {
                 asset,
                 role: Some(role),
+                looks_like_mx: true,
                 regulars: vec![
                     regular("10.1.1.1", true, name),
                     regular("198.51.100.7", false, name),
@@ -344,6 +351,15 @@ mod tests {
                         none relayed, 2026-11-02 to 2026-11-11; calls itself \"mx1.example.com\". It \
                         is outside: expect it only if you know whose it is.";
         assert!(draft.replace("\n# ", " ").contains(stranger.trim_start_matches("# ")), "{draft}");
+    }
+
+    #[test]
+    fn a_ticket_that_tells_of_an_mx_is_not_contradicted() {
+        let mut suggestions = suggestions("mx1.example.com");
+        suggestions.assets[0].role = None;
+        let draft = policy_draft(&suggestions);
+        assert!(draft.contains("# Its ticket says that it looks like an MX."), "{draft}");
+        assert!(!draft.contains("#role"), "{draft}");
     }
 
     #[test]

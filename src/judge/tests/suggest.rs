@@ -43,6 +43,25 @@ fn a_target_looks_like_what_its_sources_do() {
 }
 
 #[test]
+fn what_a_ticket_says_of_an_mx_is_told_where_it_is_too_little_for_a_role() {
+    let few = crowd(25, "198.51.100", 3, 1, Deed::LocalMail).suggestions();
+    assert_eq!((role(&few), few.assets[0].looks_like_mx), (None, true));
+    let fewer = crowd(25, "198.51.100", 2, 1, Deed::LocalMail).suggestions();
+    assert!(fewer.assets.is_empty());
+}
+
+#[test]
+fn mail_without_a_time_is_of_no_day() {
+    let mut play = crowd(25, "198.51.100", 10, 4, Deed::LocalMail);
+    for session in 0..10 {
+        let mut untimed = play.sessions[session].clone();
+        (untimed.start, untimed.end) = (None, None);
+        play.sessions.push(untimed);
+    }
+    assert_eq!(role(&play.suggestions()), None);
+}
+
+#[test]
 fn those_who_behave_otherwise_speak_against_a_role() {
     let mx = || crowd(25, "198.51.100", 20, 5, Deed::LocalMail);
     let few = joined(mx(), "192.0.2", 2, 1, Deed::Relay);
