@@ -110,6 +110,12 @@ impl Columns {
         self.at.get(field).copied().flatten().map(usize::from)
     }
 
+    /// Whether the first wanted fields, so many of them, stand where another header has them.
+    pub fn agrees(&self, other: &Self, fields: usize) -> bool {
+        let first = self.at.get(..fields);
+        first.is_some() && first == other.at.get(..fields) && self.separator == other.separator
+    }
+
     /// Whether no header was seen.
     pub fn is_empty(&self) -> bool {
         self.at.is_empty()

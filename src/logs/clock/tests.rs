@@ -1,5 +1,7 @@
 //! Forms of times, missing years and zones, epochs, folds and gaps.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn utc(zone: Zone, reference: &str, time: LogTime) -> String {
@@ -130,4 +132,16 @@ fn zones() {
     assert_eq!(Zone::parse("UTC"), Some(Zone::Fixed(0)));
     assert_eq!(Zone::parse("Europe/Berlin"), Some(Zone::Named(chrono_tz::Europe::Berlin)));
     assert_eq!(Zone::parse("Berlin"), None);
+}
+
+proptest! {
+    #[test]
+    fn columns_of_milliseconds_are_read_alike(
+        text in "[0-2][0-9]{3}[-/]?[01][0-9]-[0-3][0-9][T _x][0-2][0-9]:[0-6][0-9]:[0-6][0-9][.,]?[0-9Z]{2,4}Z?",
+    ) {
+        let Some(columns) = text.as_bytes().first_chunk() else { return Ok(()) };
+        if let Some(time) = LogTime::parse_iso_millis(columns) {
+            prop_assert_eq!(LogTime::parse_iso(columns), Some((time, columns.len())));
+        }
+    }
 }

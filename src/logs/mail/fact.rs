@@ -228,7 +228,8 @@ impl Verb {
         let end = command.iter().position(|b| b" \t:".contains(b)).unwrap_or(command.len());
         let (word, rest) = command.split_at_checked(end).unwrap_or((command, b""));
         let argument = rest.trim_ascii();
-        let verb = match word.to_ascii_uppercase().as_slice() {
+        let word = <[u8; 4]>::try_from(word).unwrap_or_default();
+        let verb = match &word.map(|byte| byte.to_ascii_uppercase()) {
             b"HELO" | b"EHLO" | b"LHLO" => Self::Helo,
             b"AUTH" => Self::Auth,
             b"MAIL" => Self::Mail,
