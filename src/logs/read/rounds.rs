@@ -27,8 +27,11 @@ use crate::model::input::Devices;
 use crate::model::reading::{HeaderLine, Reached};
 
 /// Blocks of work in a round, for each thread: enough that waiting for the last task of a round is
-/// a small part of it.
+/// a small part of it. The first round, of which nobody knows what it will give, has a tenth.
 const BLOCKS_A_THREAD: usize = 40;
+
+/// Blocks in a round, however many threads there are, unless every thread would get less than one.
+const MOST_BLOCKS: usize = 256;
 
 /// Files in a round, for each thread, however small they are.
 const FILES_A_THREAD: usize = 64;
@@ -39,7 +42,8 @@ const CHUNK_BLOCKS: usize = 4;
 /// Streams that are open beside one for each thread.
 const SPARE_STREAMS: usize = 8;
 
-/// Estimated bytes of batches that wait for their turn, above which nothing is scanned ahead.
+/// Estimated bytes of batches that wait for their turn, above which nothing is scanned ahead; about
+/// as much as a round may give: where every line counts, rounds are shorter.
 const MOST_WAITING: usize = 48 << 20;
 
 /// Reads the inputs of the plans.
@@ -120,6 +124,8 @@ struct Rounds {
     running: VecDeque<Running>,
     block: usize,
     threads: usize,
+    /// Blocks of the next round.
+    blocks: usize,
 }
 
 impl Rounds {
@@ -133,18 +139,20 @@ impl Rounds {
         to_begin.sort_by(|(_, path, ready), (_, other_path, other)| {
             ready.turn(path).cmp(&other.turn(other_path)).reverse()
         });
+        let threads = rayon::current_num_threads();
         Self {
             to_begin,
             running: VecDeque::new(),
             block: options.block_size,
-            threads: rayon::current_num_threads(),
+            threads,
+            blocks: threads * BLOCKS_A_THREAD / 10,
         }
     }
 
     /// The work of the next round: from the inputs that run, in their order, then from the next.
     fn next_jobs(&mut self) -> Vec<Job> {
         let mut budget = Budget {
-            bytes: self.threads * BLOCKS_A_THREAD * self.block,
+            bytes: self.blocks * self.block,
             files: self.threads * FILES_A_THREAD,
             streams: self.threads + SPARE_STREAMS,
             block: self.block,
@@ -204,6 +212,7 @@ impl Rounds {
 
     /// Takes what the jobs of a round gave; what can be consumed now comes back in order.
     fn take(&mut self, results: Vec<JobResult>) -> Vec<Step> {
+        self.blocks = blocks_after(&results, self.threads);
         // Results come in the order of the jobs, which is that of the running inputs.
         let mut position = 0;
         for result in results {
@@ -231,6 +240,20 @@ impl Rounds {
             self.running.pop_front();
         }
         steps
+    }
+}
+
+/// Blocks of the next round, by what those of the last one gave.
+fn blocks_after(results: &[JobResult], threads: usize) -> usize {
+    let most = (threads * BLOCKS_A_THREAD).min(MOST_BLOCKS).max(threads);
+    let scanned = results.iter().filter_map(|result| match &result.gave {
+        Gave::Scanned(scanned) => Some(scanned.estimated_bytes()),
+        Gave::Filled { .. } => None,
+    });
+    let (blocks, bytes) = scanned.fold((0, 0), |(n, sum), one| (n + 1, sum + one));
+    match (MOST_WAITING * blocks).checked_div(bytes) {
+        Some(fitting) => fitting.clamp(threads, most),
+        None => most,
     }
 }
 
@@ -444,4 +467,36 @@ fn pieces(chunk: &Chunk, block: usize) -> Vec<(std::ops::Range<usize>, usize)> {
         }
     }
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCKS_A_THREAD, JobResult, MOST_BLOCKS, MOST_WAITING, blocks_after};
+    use crate::logs::read::consume::Scanned;
+    use crate::logs::read::jobs::Gave;
+    use crate::model::input::RejectedLine;
+
+    /// A round of blocks that hold that many bytes each.
+    fn round(blocks: usize, bytes: usize) -> Vec<JobResult> {
+        let of_block = |_| {
+            let mut scanned = Scanned::default();
+            let raw = vec![b'x'; bytes];
+            let (field, expected, format) = ("line", "less", "");
+            let reject =
+                RejectedLine { line: 0, offset: 0, length: 0, format, field, expected, raw };
+            scanned.batch.rejects.push(reject);
+            JobResult { index: 0, gave: Gave::Scanned(Box::new(scanned)) }
+        };
+        (0..blocks).map(of_block).collect()
+    }
+
+    #[test]
+    fn a_round_holds_fewer_blocks_the_more_they_give() {
+        assert_eq!(blocks_after(&[], 2), 2 * BLOCKS_A_THREAD);
+        assert_eq!(blocks_after(&round(8, 0), 2), 2 * BLOCKS_A_THREAD);
+        assert_eq!(blocks_after(&round(8, 0), 64), MOST_BLOCKS);
+        assert_eq!(blocks_after(&round(8, 0), 1000), 1000);
+        assert_eq!(blocks_after(&round(8, MOST_WAITING / 20), 8), 20);
+        assert_eq!(blocks_after(&round(2, MOST_WAITING), 8), 8);
+    }
 }
