@@ -11,7 +11,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ahash::RandomState;
 
-use crate::correlate::cell::{Cell, Incoming};
+use crate::correlate::cell::Cell;
+use crate::correlate::note::{LONGEST, Note};
 use crate::correlate::piece::Piece;
 use crate::correlate::server::{LoggedServer, ServerFacts};
 use crate::model::time::SECOND;
@@ -19,9 +20,12 @@ use crate::model::time::SECOND;
 /// How many tables the evidence is spread over.
 const SHARDS: usize = 256;
 
-/// Events that wait for their table: added together, they find it in the cache, and one table in
-/// 256 fits there even with a million sources.
-const WAITING: usize = 64;
+/// Bytes of notes that wait for their table: added together, they find it in the cache, and one table
+/// in 256 fits there even with a million sources.
+const WAITING: usize = 4096;
+
+/// Room that nearly every note finds enough, with its key.
+const A_NOTE: usize = 96;
 
 /// An address, IPv4 as IPv4-mapped IPv6: sorts IPv4 before most of IPv6, and by value.
 pub type Address = [u8; 16];
@@ -190,18 +194,23 @@ impl Evidence {
         }
     }
 
-    /// Adds events of one shard, and leaves none.
-    pub(crate) fn put_all(&mut self, shard: usize, events: &mut Vec<(Key, Incoming)>) {
-        use std::collections::hash_map::Entry;
-        let Some(shard) = self.shards.get_mut(shard) else { return };
-        for (key, incoming) in events.drain(..) {
-            match shard.entry(key) {
-                Entry::Occupied(mut known) => known.get_mut().add(incoming, self.join),
-                Entry::Vacant(free) => {
-                    free.insert(Cell::new(incoming));
-                }
-            }
+    /// Adds the piece of a day.
+    pub(crate) fn put_piece(&mut self, key: Key, day: i32, piece: Piece) {
+        let (shard, join) = (self.shard_of(&key), self.join);
+        if let Some(shard) = self.shards.get_mut(shard) {
+            shard.entry(key).or_default().add_piece(day, piece, join);
         }
+    }
+
+    /// Adds notes of one shard, and leaves none.
+    fn put_all(&mut self, shard: usize, waiting: &mut Vec<u8>) {
+        let Some(shard) = self.shards.get_mut(shard) else { return };
+        let mut rest = waiting.as_slice();
+        while let Some((key, notes, behind)) = next_waiting(rest) {
+            shard.entry(key).or_default().add_notes(notes, self.join);
+            rest = behind;
+        }
+        waiting.clear();
     }
 
     pub(crate) fn add_device(&mut self, device: u32, input: u32) {
@@ -237,9 +246,9 @@ impl Evidence {
     }
 }
 
-/// Events on their way into evidence.
+/// Notes on their way into evidence: for each shard keys, lengths and notes in turn.
 #[derive(Debug)]
-pub(crate) struct Waiting(Vec<Vec<(Key, Incoming)>>);
+pub(crate) struct Waiting(Vec<Vec<u8>>);
 
 impl Default for Waiting {
     fn default() -> Self {
@@ -248,23 +257,41 @@ impl Default for Waiting {
 }
 
 impl Waiting {
-    /// Takes an event; when enough wait for the same table, they are added to it.
-    pub(crate) fn put(&mut self, evidence: &mut Evidence, key: Key, incoming: Incoming) {
+    /// Takes a note; when enough wait for the same table, they are added to it.
+    pub(crate) fn put(&mut self, evidence: &mut Evidence, key: Key, note: &Note<'_>) {
         let shard = evidence.shard_of(&key);
-        let Some(events) = self.0.get_mut(shard) else { return };
-        if events.capacity() == 0 {
-            events.reserve_exact(WAITING);
+        let Some(waiting) = self.0.get_mut(shard) else { return };
+        if waiting.capacity() == 0 {
+            waiting.reserve_exact(WAITING);
         }
-        events.push((key, incoming));
-        if events.len() >= WAITING {
-            evidence.put_all(shard, events);
+        waiting.extend_from_slice(&key.server.to_le_bytes());
+        waiting.extend_from_slice(&key.source);
+        let at = waiting.len();
+        waiting.extend_from_slice(&[0; 2]);
+        note.write(waiting);
+        let length = waiting.len().saturating_sub(at + 2).min(LONGEST) as u16;
+        if let Some(place) = waiting.get_mut(at..at + 2) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
+        if waiting.len() + A_NOTE > WAITING {
+            evidence.put_all(shard, waiting);
         }
     }
 
     /// Adds all that still wait.
     pub(crate) fn settle(&mut self, evidence: &mut Evidence) {
-        for (shard, events) in self.0.iter_mut().enumerate() {
-            evidence.put_all(shard, events);
+        for (shard, waiting) in self.0.iter_mut().enumerate() {
+            evidence.put_all(shard, waiting);
         }
     }
+}
+
+/// The first of the notes that wait, its key, and what is behind it.
+fn next_waiting(waiting: &[u8]) -> Option<(Key, &[u8], &[u8])> {
+    let (server, rest) = waiting.split_first_chunk()?;
+    let (source, rest) = rest.split_first_chunk()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let (note, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+    let key = Key { server: u32::from_le_bytes(*server), source: *source };
+    Some((key, note, rest))
 }

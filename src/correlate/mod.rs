@@ -2,12 +2,13 @@
 //! policy name. Out: [`Evidence`], which merges in any order, and the [`World`] of assets and
 //! targets that it is held against.
 //!
-//! `piece` is what is known of one source on one server's port and day, `cell` and `evidence` hold
-//! millions of them, `interest` says which are kept. `assets`, `names` and `world` say what a
+//! `piece` is what is known of one source on one server's port and day, `note` a single event of it,
+//! `cell` and `evidence` hold millions of them, `interest` says which are kept. `assets`, `names` and `world` say what a
 //! logged server and a source are, `coverage` what the logs can show. Verdicts are `judge`'s.
 
 pub mod times;
 pub mod piece;
+pub mod note;
 pub mod server;
 pub mod cell;
 pub mod evidence;
@@ -23,8 +24,9 @@ use std::net::IpAddr;
 
 use ahash::RandomState;
 
-use crate::correlate::cell::Incoming;
+use crate::correlate::cell::piece_of;
 use crate::correlate::evidence::{Key, Waiting, address_of};
+use crate::correlate::note::Note;
 use crate::correlate::piece::{FlowFact, FlowKind};
 use crate::correlate::server::LoggedServer;
 use crate::logs::fields::same;
@@ -97,7 +99,7 @@ impl Correlator {
             at: event.at,
         };
         let key = Key { server: number, source: address_of(client) };
-        self.waiting.put(&mut self.evidence, key, Incoming::flow(&fact));
+        self.waiting.put(&mut self.evidence, key, &Note::Flow(fact));
     }
 
     /// The number of a flow's server, if it is of interest.
@@ -126,7 +128,12 @@ impl Correlator {
         let kept = session.local_port.is_none_or(|port| self.interest.has_port(port));
         if let (Some(client), true) = (session.client, kept) {
             let key = Key { server: number, source: address_of(client.to_canonical()) };
-            self.waiting.put(&mut self.evidence, key, Incoming::session(session));
+            if let Some(note) = Note::of_session(session) {
+                self.waiting.put(&mut self.evidence, key, &note);
+            } else {
+                let (day, piece) = piece_of(session);
+                self.evidence.put_piece(key, day, piece);
+            }
         }
     }
 

@@ -117,7 +117,7 @@ pub struct FlowFact {
 }
 
 /// A session, reduced to what is counted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionFact<'a> {
     /// From when to when it lasted, in this order.
     pub lasted: Option<(Timestamp, Timestamp)>,

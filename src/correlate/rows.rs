@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::cell::Incoming;
+use crate::correlate::cell::Cell;
 use crate::correlate::evidence::{Address, Evidence, Key, address_of, ip_of};
 use crate::correlate::piece::{FlowKind, Piece, SessionKind};
 use crate::correlate::server::{LoggedServer, ServerFacts, Spoken};
@@ -195,16 +195,15 @@ impl Evidence {
     pub fn places(&self) -> Vec<Place> {
         let mut places = Vec::with_capacity(self.len());
         for key in self.sorted_keys() {
-            let days = self.cell(key).map(|cell| cell.days(self.join())).unwrap_or_default();
-            places.extend(days.into_iter().map(|(day, _)| (key.server, key.source, day)));
+            let days = self.cell(key).map(Cell::day_numbers).unwrap_or_default();
+            places.extend(days.into_iter().map(|day| (key.server, key.source, day)));
         }
         places
     }
 
     /// The evidence of one place.
     pub fn piece(&self, (server, source, day): Place) -> Option<Piece> {
-        let days = self.cell(Key { server, source })?.days(self.join());
-        days.into_iter().find(|(known, _)| *known == day).map(|(_, piece)| piece)
+        self.cell(Key { server, source })?.piece(day, self.join())
     }
 
     /// Adds what is known of a server; gives its number.
@@ -216,9 +215,7 @@ impl Evidence {
 
     /// Adds the evidence of one place.
     pub fn add_piece(&mut self, server: u32, source: IpAddr, day: i32, piece: Piece) {
-        let key = Key { server, source: address_of(source) };
-        let shard = self.shard_of(&key);
-        self.put_all(shard, &mut vec![(key, Incoming::Large(day, Box::new(piece)))]);
+        self.put_piece(Key { server, source: address_of(source) }, day, piece);
     }
 
     /// Notes that a content holds records of a firewall.

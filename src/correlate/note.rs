@@ -1,0 +1,451 @@
+//! Flows and sessions in a few bytes each, as evidence keeps them until there are many. In: a flow or
+//! a session. Out: its bytes behind those of others; and the event again.
+//!
+//! Millions of sources come a few times each, on several days: a dozen bytes for a flow and two
+//! dozen for a session, in one stretch of memory for each source, cost less than anything that has
+//! to be looked up to be added to. Notes stand one behind the other, so those of two parts of the
+//! logs are added by appending them.
+//!
+//! ```text
+//! flow:    tag, time, firewall, input, line, [count]
+//! session: tag, time, [how long it lasted], HELO | AUTH | outcome, [HELO name], [user],
+//!          [input, lines and what they prove]
+//! ```
+//!
+//! Numbers are in seven bits a byte, the lowest first.
+
+use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind};
+use crate::model::citation::Citation;
+use crate::model::judged::CitationKind;
+use crate::model::session::{Auth, Helo, Outcome, Proves, Session};
+use crate::model::time::{SECOND, Timestamp};
+
+/// The day of events without a time.
+pub const NO_DAY: i32 = i32::MIN;
+
+/// The longest note: what is longer is no note.
+pub(crate) const LONGEST: usize = u16::MAX as usize;
+
+/// Lines that a session's note has room for.
+const LINES: usize = 7;
+
+/// The longest name that a note has room for.
+const LONGEST_NAME: usize = 1 << 12;
+
+/// A flow or a session as a note tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note<'a> {
+    /// A flow.
+    Flow(FlowFact),
+    /// A session without deliveries.
+    Session(SessionNote<'a>),
+}
+
+/// A session and its lines, which are all of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionNote<'a> {
+    fact: SessionFact<'a>,
+    input: u32,
+    /// Ascending; the rest is of no meaning.
+    lines: [(u64, Proves); LINES],
+    count: usize,
+}
+
+/// The notes that stand in some bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Notes<'a>(pub(crate) &'a [u8]);
+
+/// The day of a time.
+pub(crate) fn day(time: Option<Timestamp>) -> i32 {
+    time.map_or(NO_DAY, Timestamp::day)
+}
+
+const IS_SESSION: u8 = 1;
+
+/// Two bits: how the time is written.
+const CLOCK: u8 = 1;
+const NO_TIME: u8 = 0;
+const SECONDS: u8 = 1;
+const MICROS: u8 = 2;
+
+/// Of a flow: three bits for its kind, and whether it stands for one connection.
+const KIND: u8 = 3;
+const IS_ONE: u8 = 1 << 6;
+
+/// Of a session: whether it has these names, and three bits for the number of its lines.
+const HAS_HELO_NAME: u8 = 1 << 3;
+const HAS_USER: u8 = 1 << 4;
+const COUNT: u8 = 5;
+
+const KINDS: [FlowKind; 5] =
+    [FlowKind::Allow, FlowKind::Close, FlowKind::Deny, FlowKind::Other, FlowKind::Withdrawn];
+const HELOS: [Helo; 4] = [Helo::Unknown, Helo::None, Helo::Rejected, Helo::Accepted];
+const AUTHS: [Auth; 4] = [Auth::Unknown, Auth::None, Auth::Failed, Auth::Ok];
+const OUTCOMES: [Outcome; 6] = [
+    Outcome::Unknown,
+    Outcome::Dropped,
+    Outcome::HeloOnly,
+    Outcome::Rejected,
+    Outcome::Queued,
+    Outcome::Relayed,
+];
+const PROVES: [Proves; 6] = [
+    Proves::Presence,
+    Proves::Connection,
+    Proves::Helo,
+    Proves::Auth,
+    Proves::Queued,
+    Proves::Delivery,
+];
+
+impl<'a> Note<'a> {
+    /// The note of a session; none if there is more to it than a note can hold.
+    pub fn of_session(session: &'a Session) -> Option<Self> {
+        let fact = SessionFact::of(session);
+        let names = [fact.helo_name, fact.sasl_name];
+        let is_long = names.into_iter().flatten().any(|name| name.len() > LONGEST_NAME);
+        let lasts = fact.lasted.is_none_or(|(start, end)| end.0.checked_sub(start.0).is_some());
+        if is_long || !lasts || !fact.deliveries.is_empty() {
+            return None;
+        }
+        let mut lines = [(0, Proves::Presence); LINES];
+        let kept = lines.get_mut(..session.lines.len())?;
+        let input = session.lines.first().map_or(0, |line| line.input);
+        let mut before = 0;
+        for (kept, line) in kept.iter_mut().zip(&session.lines) {
+            // A step takes the bits that what it proves leaves free.
+            if line.input != input || line.line < before || line.line >> 60 != 0 {
+                return None;
+            }
+            before = line.line;
+            *kept = (line.line, line.proves);
+        }
+        Some(Self::Session(SessionNote { fact, input, lines, count: session.lines.len() }))
+    }
+
+    /// The UTC day on which it began.
+    pub fn day(&self) -> i32 {
+        match self {
+            Self::Flow(flow) => day(flow.time),
+            Self::Session(session) => day(session.fact.lasted.map(|(start, _)| start)),
+        }
+    }
+
+    /// Adds the event to a piece.
+    pub fn add_to(&self, piece: &mut Piece, join: i64) {
+        match self {
+            Self::Flow(flow) => piece.add_flow(flow, join),
+            Self::Session(session) => {
+                piece.add_session(&session.fact);
+                let start = session.fact.lasted.map(|(start, _)| start);
+                for &(line, proves) in session.lines.iter().take(session.count) {
+                    let at = Citation { input: session.input, line };
+                    piece.cite(CitationKind::Mail(proves), start, at);
+                }
+            }
+        }
+    }
+
+    /// Writes the note behind others.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Flow(flow) => write_flow(flow, out),
+            Self::Session(session) => session.write(out),
+        }
+    }
+}
+
+fn write_flow(flow: &FlowFact, out: &mut Vec<u8>) {
+    let lasted = flow.time.map(|time| (time, time));
+    let clock = clock_of(lasted);
+    let one = if flow.count == 1 { IS_ONE } else { 0 };
+    out.push(clock << CLOCK | (flow.kind as u8) << KIND | one);
+    write_start(lasted, clock, out);
+    write_number(u64::from(flow.device), out);
+    write_number(u64::from(flow.at.input), out);
+    write_number(flow.at.line, out);
+    if flow.count != 1 {
+        write_number(u64::from(flow.count), out);
+    }
+}
+
+impl SessionNote<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let SessionFact { lasted, kind, helo_name, sasl_name, .. } = self.fact;
+        let clock = clock_of(lasted);
+        let names = helo_name.map_or(0, |_| HAS_HELO_NAME) | sasl_name.map_or(0, |_| HAS_USER);
+        out.push(IS_SESSION | clock << CLOCK | names | (self.count as u8) << COUNT);
+        write_start(lasted, clock, out);
+        if let Some((start, end)) = lasted {
+            let micros = end.0.wrapping_sub(start.0);
+            let length = if clock == SECONDS { micros / SECOND } else { micros };
+            write_number(length as u64, out);
+        }
+        out.push(kind.helo as u8 | (kind.auth as u8) << 2 | (kind.outcome as u8) << 4);
+        for name in [helo_name, sasl_name].into_iter().flatten() {
+            write_number(name.len() as u64, out);
+            out.extend_from_slice(name.as_bytes());
+        }
+        if self.count > 0 {
+            write_number(u64::from(self.input), out);
+        }
+        let mut before = 0;
+        for &(line, proves) in self.lines.iter().take(self.count) {
+            write_number(line.wrapping_sub(before) << 3 | proves as u64, out);
+            before = line;
+        }
+    }
+}
+
+/// How the times of an event are written: in whole seconds, which most logs have, if they are.
+fn clock_of(lasted: Option<(Timestamp, Timestamp)>) -> u8 {
+    let Some((start, end)) = lasted else { return NO_TIME };
+    let is_whole = start.0 % SECOND == 0 && end.0 % SECOND == 0;
+    if is_whole && u32::try_from(start.0 / SECOND).is_ok() { SECONDS } else { MICROS }
+}
+
+fn write_start(lasted: Option<(Timestamp, Timestamp)>, clock: u8, out: &mut Vec<u8>) {
+    match lasted {
+        Some((start, _)) if clock == SECONDS => {
+            out.extend_from_slice(&((start.0 / SECOND) as u32).to_le_bytes());
+        }
+        Some((start, _)) => out.extend_from_slice(&start.0.to_le_bytes()),
+        None => {}
+    }
+}
+
+fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+impl<'a> Iterator for Notes<'a> {
+    type Item = Note<'a>;
+
+    fn next(&mut self) -> Option<Note<'a>> {
+        let [tag] = self.array()?;
+        if tag & IS_SESSION == 0 {
+            self.flow(tag).map(Note::Flow)
+        } else {
+            self.session(tag).map(Note::Session)
+        }
+    }
+}
+
+impl<'a> Notes<'a> {
+    fn flow(&mut self, tag: u8) -> Option<FlowFact> {
+        let time = match tag >> CLOCK & 3 {
+            NO_TIME => None,
+            clock => Some(self.start(clock)?),
+        };
+        let device = self.number()? as u32;
+        let at = Citation { input: self.number()? as u32, line: self.number()? };
+        let count = if tag & IS_ONE == 0 { self.number()? as u32 } else { 1 };
+        let kind = *KINDS.get(usize::from(tag >> KIND & 7))?;
+        Some(FlowFact { time, device, kind, count, at })
+    }
+
+    fn session(&mut self, tag: u8) -> Option<SessionNote<'a>> {
+        let lasted = match tag >> CLOCK & 3 {
+            NO_TIME => None,
+            clock => {
+                let start = self.start(clock)?;
+                let unit = if clock == SECONDS { SECOND } else { 1 };
+                let length = (self.number()? as i64).wrapping_mul(unit);
+                Some((start, Timestamp(start.0.wrapping_add(length))))
+            }
+        };
+        let [kind] = self.array()?;
+        let kind = SessionKind {
+            helo: *HELOS.get(usize::from(kind & 3))?,
+            auth: *AUTHS.get(usize::from(kind >> 2 & 3))?,
+            outcome: *OUTCOMES.get(usize::from(kind >> 4))?,
+        };
+        let helo_name = if tag & HAS_HELO_NAME == 0 { None } else { Some(self.name()?) };
+        let sasl_name = if tag & HAS_USER == 0 { None } else { Some(self.name()?) };
+        let count = usize::from(tag >> COUNT);
+        let input = if count > 0 { self.number()? as u32 } else { 0 };
+        let mut lines = [(0, Proves::Presence); LINES];
+        let mut before = 0u64;
+        for line in lines.iter_mut().take(count) {
+            let step = self.number()?;
+            before = before.wrapping_add(step >> 3);
+            *line = (before, *PROVES.get(step as usize & 7)?);
+        }
+        let fact = SessionFact { lasted, kind, helo_name, sasl_name, deliveries: &[] };
+        Some(SessionNote { fact, input, lines, count })
+    }
+
+    fn start(&mut self, clock: u8) -> Option<Timestamp> {
+        let micros = match clock {
+            SECONDS => i64::from(u32::from_le_bytes(self.array()?)) * SECOND,
+            _ => i64::from_le_bytes(self.array()?),
+        };
+        Some(Timestamp(micros))
+    }
+
+    fn name(&mut self) -> Option<&'a str> {
+        let length = self.number()? as usize;
+        let (name, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        std::str::from_utf8(name).ok()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let [byte] = self.array()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        Some(number)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*array)
+    }
+
+    /// The notes of the days that stay.
+    pub(crate) fn of_days(mut self, stays: impl Fn(i32) -> bool) -> Vec<u8> {
+        let mut left = Vec::new();
+        loop {
+            let all = self.0;
+            let Some(note) = self.next() else { return left };
+            let length = all.len() - self.0.len();
+            if stays(note.day()) {
+                left.extend_from_slice(all.get(..length).unwrap_or_default());
+            }
+        }
+    }
+
+    /// The days of the notes, ascending.
+    pub(crate) fn days(self) -> Vec<i32> {
+        let mut days: Vec<i32> = Vec::new();
+        for note in self {
+            let day = note.day();
+            if days.last() != Some(&day) {
+                days.push(day);
+            }
+        }
+        days.sort_unstable();
+        days.dedup();
+        days
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::correlate::cell::piece_of;
+    use crate::model::session::{Delivery, ProofLine};
+    use proptest::prelude::*;
+
+    fn times() -> impl Strategy<Value = Option<Timestamp>> {
+        let seconds = (1_790_000_000i64..1_790_600_000).prop_map(|s| s * SECOND);
+        let micros = prop_oneof![4 => seconds, 1 => -SECOND..SECOND, 1 => any::<i64>()];
+        prop::option::weighted(0.9, micros.prop_map(Timestamp))
+    }
+
+    pub(crate) fn sessions() -> impl Strategy<Value = Session> {
+        let name = || prop::option::of("[a-zö]{0,3}").prop_map(|name| name.map(Into::into));
+        let line = (0u32..20, 0u64..300, prop::sample::select(PROVES.to_vec()));
+        let kind = (0..HELOS.len(), 0..AUTHS.len(), 0..OUTCOMES.len());
+        let end = prop_oneof![4 => (0i64..90).prop_map(|s| Some(s * SECOND)), 1 => Just(None)];
+        let words = (name(), name(), prop::bool::weighted(0.1));
+        (times(), end, kind, prop::collection::vec(line, 0..9), words).prop_map(
+            |(start, length, (helo, auth, outcome), mut lines, (helo_name, user, delivers))| {
+                let after = |start: Timestamp, length| Timestamp(start.0.saturating_add(length));
+                lines.sort_unstable_by_key(|(_, line, _)| *line);
+                let input = |number: u32| u32::from(number == 0);
+                let proofs =
+                    |(number, line, proves)| ProofLine { input: input(number), line, proves };
+                Session {
+                    server: "mx".into(),
+                    local_ip: None,
+                    local_port: Some(25),
+                    client: None,
+                    client_port: None,
+                    start,
+                    end: start.zip(length).map(|(start, length)| after(start, length)),
+                    helo: HELOS[helo],
+                    helo_name,
+                    auth: AUTHS[auth],
+                    sasl_username: user,
+                    outcome: OUTCOMES[outcome],
+                    deliveries: vec![
+                        Delivery { next_hop: None, domain: "d".into() };
+                        delivers.into()
+                    ],
+                    lines: lines.into_iter().map(proofs).collect(),
+                }
+            },
+        )
+    }
+
+    pub(crate) fn flows() -> impl Strategy<Value = FlowFact> {
+        let kind = prop::sample::select(KINDS.to_vec());
+        let numbers = prop_oneof![3 => 0u32..3, 1 => any::<u32>()];
+        (times(), kind, numbers.clone(), numbers, any::<u64>()).prop_map(
+            |(time, kind, device, count, line)| {
+                let at = Citation { input: device / 2, line };
+                FlowFact { time, device, kind, count, at }
+            },
+        )
+    }
+
+    fn read_back(notes: &[u8]) -> Vec<Note<'_>> {
+        Notes(notes).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn notes_are_read_as_they_were_written(
+            sessions in prop::collection::vec(sessions(), 0..6), flow in flows(),
+        ) {
+            let mut notes: Vec<Note<'_>> = sessions.iter().filter_map(Note::of_session).collect();
+            notes.push(Note::Flow(flow));
+            let mut bytes = Vec::new();
+            for note in &notes {
+                note.write(&mut bytes);
+            }
+            prop_assert_eq!(read_back(&bytes), notes);
+        }
+
+        #[test]
+        fn a_note_tells_all_that_counts_of_a_session(session in sessions()) {
+            if let Some(note) = Note::of_session(&session) {
+                let mut piece = Piece::default();
+                note.add_to(&mut piece, 0);
+                prop_assert_eq!((note.day(), piece), piece_of(&session));
+            } else {
+                let inputs = session.lines.iter().map(|line| line.input);
+                let is_odd = !session.deliveries.is_empty()
+                    || session.lines.len() > LINES
+                    || inputs.min() != session.lines.iter().map(|line| line.input).max();
+                prop_assert!(is_odd);
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_too_odd_to_be_read(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = read_back(&bytes).iter().map(Note::day).count();
+        }
+    }
+
+    #[test]
+    fn a_flow_takes_a_dozen_bytes() {
+        let time = Some(Timestamp(1_790_000_000 * SECOND));
+        let at = Citation { input: 1, line: 2_000_000 };
+        let flow = FlowFact { time, device: 0, kind: FlowKind::Deny, count: 1, at };
+        let mut bytes = Vec::new();
+        Note::Flow(flow).write(&mut bytes);
+        assert!(bytes.len() <= 12, "{}", bytes.len());
+    }
+}
