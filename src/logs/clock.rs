@@ -141,6 +141,14 @@ impl LogTime {
         civil.is_valid().then_some(Self::Civil(civil))
     }
 
+    /// The same time at another second of its minute, by its two digits.
+    #[inline]
+    pub fn at_second(self, digits: [u8; 2]) -> Option<Self> {
+        let Self::Civil(civil) = self else { return None };
+        let second = two_digits(digits[0], digits[1]).filter(|second| *second <= 60)?;
+        Some(Self::Civil(Civil { second, ..civil }))
+    }
+
     /// Reads the same with the year that Cisco puts after the day, `Nov 02 2026 10:00:00`.
     pub fn parse_rfc3164_year_columns(text: &[u8; 20]) -> Option<Self> {
         let [a, b, c, b' ', d1, d2, b' ', y1, y2, y3, y4, time @ ..] = *text else { return None };

@@ -7,39 +7,24 @@
 //! one head inside another (a relay's before the sender's: the inner one is the record's own).
 //! JSON and CSV around a line are `logs::wrapping`'s.
 
+mod last_heads;
+
 use crate::logs::clock::LogTime;
 use crate::logs::line::Line;
+use last_heads::{COLUMNS, KnownNames};
+
+pub use last_heads::LastHeads;
 
 /// Heads within heads that are opened.
 const MOST_HEADS: usize = 3;
 
-/// The time of the head of one line, for the next: neighbouring lines often share their second.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LastTime(Option<([u8; COLUMNS], LogTime)>);
-
-/// Bytes of `Nov  2 10:00:00`.
-const COLUMNS: usize = 15;
-
-impl LastTime {
-    fn read(&mut self, columns: &[u8; COLUMNS]) -> Option<LogTime> {
-        match self.0 {
-            Some((known, time)) if known == *columns => Some(time),
-            _ => {
-                let time = LogTime::parse_rfc3164_columns(columns)?;
-                self.0 = Some((*columns, time));
-                Some(time)
-            }
-        }
-    }
-}
-
 /// Takes a raw line out of its syslog head or heads.
 pub fn open(raw: &[u8]) -> Line<'_> {
-    open_next(raw, &mut LastTime::default())
+    open_next(raw, &mut LastHeads::default())
 }
 
 /// The same, for a line that follows another of its log.
-pub fn open_next<'a>(raw: &'a [u8], last: &mut LastTime) -> Line<'a> {
+pub fn open_next<'a>(raw: &'a [u8], last: &mut LastHeads) -> Line<'a> {
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
     if let Some(line) = open_usual(raw, last) {
         return line;
@@ -61,9 +46,12 @@ pub fn open_next<'a>(raw: &'a [u8], last: &mut LastTime) -> Line<'a> {
 /// a way of its own: fixed columns for the time, then a host and a tag that cannot be mistaken for
 /// anything else. Cisco's `Nov 02 2026 10:00:00 fw1 : %ASA-6-302013: ...` is read too. Whatever is
 /// the least unusual is left to the general way.
-fn open_usual<'a>(raw: &'a [u8], last: &mut LastTime) -> Option<Line<'a>> {
-    let (time, rest) = usual_time(raw, last)?;
-    let rest = rest.strip_prefix(b" ")?;
+fn open_usual<'a>(raw: &'a [u8], last: &mut LastHeads) -> Option<Line<'a>> {
+    let (time, text) = usual_time(raw, last)?;
+    if let Some(names) = last.names_of(text) {
+        return names.open(raw, text, time);
+    }
+    let rest = text.strip_prefix(b" ")?;
     // A lower-case letter: no year, no zone, no second time.
     rest.first().filter(|b| b.is_ascii_lowercase())?;
     let host_end = rest.iter().position(|&b| !is(b, IN_PLAIN_HOST))?;
@@ -74,12 +62,13 @@ fn open_usual<'a>(raw: &'a [u8], last: &mut LastTime) -> Option<Line<'a>> {
     }
     let after = after.strip_prefix(b": ").unwrap_or(after);
     let (tag, pid, body) = tag_at_start(after)?;
+    last.remember(KnownNames::of(text, host, tag));
     Some(Line { raw, body, time: Some(time), host: Some(host), tag: Some(tag), pid })
 }
 
 /// The time in its fixed columns, with or without a year, and what follows.
-fn usual_time<'a>(raw: &'a [u8], last: &mut LastTime) -> Option<(LogTime, &'a [u8])> {
-    if let Some(time) = last.read(raw.first_chunk()?) {
+fn usual_time<'a>(raw: &'a [u8], last: &mut LastHeads) -> Option<(LogTime, &'a [u8])> {
+    if let Some(time) = last.read_time(raw.first_chunk()?) {
         return Some((time, raw.get(COLUMNS..)?));
     }
     let time = LogTime::parse_rfc3164_year_columns(raw.first_chunk()?)?;
@@ -275,13 +264,20 @@ fn tag_at_start(text: &[u8]) -> Option<Tagged<'_>> {
             Some((tag, None, rest.trim_ascii_start()))
         }
         [b'[', rest @ ..] => {
-            let digits = rest.iter().take(12).take_while(|b| b.is_ascii_digit()).count();
-            let after = rest.get(digits..)?.strip_prefix(b"]")?;
-            let body = after.strip_prefix(b":").unwrap_or(after);
-            (digits > 0).then(|| (tag, rest.get(..digits), body.trim_ascii_start()))
+            let (pid, body) = pid_at_start(rest)?;
+            Some((tag, Some(pid), body))
         }
         _ => None,
     }
+}
+
+/// `411]: ` behind a tag and its bracket: the pid and what follows.
+#[inline]
+fn pid_at_start(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let digits = text.iter().take(12).take_while(|b| b.is_ascii_digit()).count();
+    let after = text.get(digits..)?.strip_prefix(b"]")?;
+    let body = after.strip_prefix(b":").unwrap_or(after);
+    (digits > 0).then(|| (text.get(..digits).unwrap_or_default(), body.trim_ascii_start()))
 }
 
 /// Longest tag, in bytes.
@@ -333,6 +329,8 @@ fn next_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn shown(line: &Line<'_>) -> String {
@@ -366,16 +364,64 @@ mod tests {
         ];
         for text in lines {
             let raw = text.as_bytes();
-            if let Some(usual) = open_usual(raw, &mut LastTime::default()) {
+            if let Some(usual) = open_usual(raw, &mut LastHeads::default()) {
                 let general = open_one(raw, raw).unwrap();
                 assert_eq!(shown(&usual), shown(&general), "{text}");
                 assert_eq!(usual.time, general.time, "{text}");
             }
         }
-        let usual = |line: &'static str| open_usual(line.as_bytes(), &mut LastTime::default());
+        let usual = |line: &'static str| open_usual(line.as_bytes(), &mut LastHeads::default());
         assert!(usual(lines[0]).is_some());
         assert!(usual(lines[1]).is_some());
         assert!(usual(lines[2]).is_none());
+    }
+
+    /// Lines whose heads differ in every place, damaged or not.
+    fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let time = prop::sample::select(vec![
+            "Nov  2 10:00:00",
+            "Nov  2 10:00:01",
+            "Nov  2 10:00:60",
+            "Nov  2 10:00:61",
+            "Nov  2 10:01:01",
+            "Nov 02 2026 10:00:00",
+        ]);
+        let host =
+            prop::sample::select(vec!["mx1", "mx2", "mx1.example", "Mx1", "mail.info", "fw :"]);
+        let tag = prop::sample::select(vec![
+            "postfix/smtpd[12]:",
+            "postfix/smtpd[123456789012]:",
+            "postfix/smtpd[1234567890123]:",
+            "postfix/smtpd[]:",
+            "postfix/smtpd[9] ",
+            "postfix/smtp[9]:",
+            "kernel:",
+            "kernel: ",
+            "a b:",
+        ]);
+        let damage = (0usize..40, prop::sample::select(b" :[]\0\xffaA9.".to_vec()), 0u8..3);
+        let line = (time, host, tag, damage).prop_map(|(time, host, tag, (at, byte, damage))| {
+            let mut line = format!("{time} {host} {tag} connect from x").into_bytes();
+            match damage {
+                0 if at < line.len() => line[at] = byte,
+                1 => line.truncate(at),
+                _ => {}
+            }
+            line
+        });
+        prop::collection::vec(line, 1..24)
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_reads_the_same_whatever_was_read_before(lines in lines()) {
+            let mut heads = LastHeads::default();
+            for line in &lines {
+                let (known, alone) = (open_next(line, &mut heads), open(line));
+                prop_assert_eq!(shown(&known), shown(&alone));
+                prop_assert_eq!((known.time, known.raw), (alone.time, alone.raw));
+            }
+        }
     }
 
     #[test]

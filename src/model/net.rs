@@ -41,28 +41,41 @@ pub fn parse_ip(text: &[u8]) -> Option<IpAddr> {
 
 /// The hot half of [`parse_ip`]: four decimal numbers in one pass, without allocation.
 fn parse_ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    take_ipv4(text).filter(|(_, rest)| rest.is_empty()).map(|(ip, _)| ip)
+}
+
+/// The IPv4 address at the start, as [`parse_ip`] reads one, and what follows its last digit.
+#[inline]
+pub fn take_ipv4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
     let (a, rest) = octet(text)?;
     let (b, rest) = octet(rest.strip_prefix(b".")?)?;
     let (c, rest) = octet(rest.strip_prefix(b".")?)?;
     let (d, rest) = octet(rest.strip_prefix(b".")?)?;
-    rest.is_empty().then(|| Ipv4Addr::new(a, b, c, d))
+    Some((Ipv4Addr::new(a, b, c, d), rest))
 }
 
 /// The number from 0 to 255 at the start, without a leading zero (`010` would be octal elsewhere),
 /// and what follows.
 #[inline]
 fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
-    let digit = |byte: u8| Some(byte.wrapping_sub(b'0')).filter(|digit| *digit < 10);
-    let (&first, rest) = text.split_first()?;
-    let first = digit(first)?;
-    let next = |rest: &[u8]| rest.first().and_then(|byte| digit(*byte));
-    let Some(second) = next(rest) else { return Some((first, rest)) };
-    let rest = rest.get(1..)?;
+    // More than nine is no digit, nor is what lies beyond the end.
+    let digit = |at: usize| text.get(at).map_or(u8::MAX, |byte| byte.wrapping_sub(b'0'));
+    let (first, second, third) = (digit(0), digit(1), digit(2));
+    if first > 9 {
+        return None;
+    }
+    if second > 9 {
+        return Some((first, text.get(1..)?));
+    }
+    if first == 0 {
+        return None;
+    }
     let two = first * 10 + second;
-    let Some(third) = next(rest) else { return (first > 0).then_some((two, rest)) };
+    if third > 9 {
+        return Some((two, text.get(2..)?));
+    }
     let value = u16::from(two) * 10 + u16::from(third);
-    let value = u8::try_from(value).ok().filter(|_| first > 0)?;
-    Some((value, rest.get(1..)?))
+    Some((u8::try_from(value).ok()?, text.get(3..)?))
 }
 
 /// Reads a TCP port: decimal digits only, 0 to 65535.

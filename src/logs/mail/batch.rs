@@ -84,7 +84,8 @@ impl FactBatch {
             client_port: record.client_port,
             local_ip: record.local_ip,
             local_port: record.local_port,
-            fact: record.fact.map(|text| store(texts, text)).with_queues_of(salt),
+            // The queue ids within the fact become this format's own.
+            fact: record.fact.map_both(|text| store(texts, text), |queue| fold(queue, salt)),
         };
         self.facts.push(fact);
     }
@@ -168,20 +169,4 @@ fn store(texts: &mut Vec<u8>, text: &[u8]) -> Text {
     let at = texts.len() as u32;
     texts.extend_from_slice(kept);
     Text { at, length: kept.len() as u32 }
-}
-
-impl Fact<Text> {
-    /// The queue ids within the fact made this format's own.
-    fn with_queues_of(self, salt: u64) -> Self {
-        match self {
-            Self::Announced { queue } => Self::Announced { queue: fold(queue, salt) },
-            Self::Queued { queue } => Self::Queued { queue: queue.map(|key| fold(key, salt)) },
-            Self::Renamed { queue } => Self::Renamed { queue: fold(queue, salt) },
-            Self::Delivery { next_hop, domain, queued_as } => {
-                let queued_as = queued_as.map(|key| fold(key, salt));
-                Self::Delivery { next_hop, domain, queued_as }
-            }
-            other => other,
-        }
-    }
 }

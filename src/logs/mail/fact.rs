@@ -254,15 +254,28 @@ pub fn key(parts: &[&[u8]]) -> u64 {
             rest = after;
         }
         if !rest.is_empty() {
-            let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            hash = fold(hash ^ word, 0xa076_1d64_78bd_642f);
+            hash = fold(hash ^ short_word(rest), 0xa076_1d64_78bd_642f);
         }
         hash = fold(hash ^ part.len() as u64, 0xe703_7ed1_a0b4_28db);
     }
     hash
 }
 
+/// Up to seven bytes as a number, the first lowest.
+#[inline]
+fn short_word(bytes: &[u8]) -> u64 {
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        // Where the two overlap they say the same.
+        (Some(first), Some(last)) => {
+            let shift = 8 * (bytes.len() as u32 - 4);
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << shift
+        }
+        _ => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
 /// The two halves of a 128-bit product, mixed.
+#[inline]
 pub(super) fn fold(left: u64, right: u64) -> u64 {
     let product = u128::from(left ^ 0x8ebc_6af0_9c88_c6e3).wrapping_mul(u128::from(right));
     (product as u64) ^ (product >> 64) as u64
@@ -270,7 +283,16 @@ pub(super) fn fold(left: u64, right: u64) -> u64 {
 
 impl<T> Fact<T> {
     /// The same fact with its texts mapped.
-    pub(super) fn map<U>(self, mut text: impl FnMut(T) -> U) -> Fact<U> {
+    pub(super) fn map<U>(self, text: impl FnMut(T) -> U) -> Fact<U> {
+        self.map_both(text, |queue| queue)
+    }
+
+    /// The same fact with its texts and the keys of messages or sessions in it mapped.
+    pub(super) fn map_both<U>(
+        self,
+        mut text: impl FnMut(T) -> U,
+        key: impl Fn(u64) -> u64,
+    ) -> Fact<U> {
         match self {
             Self::Connect => Fact::Connect,
             Self::Seen => Fact::Seen,
@@ -281,15 +303,15 @@ impl<T> Fact<T> {
             Self::Reply { code } => Fact::Reply { code },
             Self::Auth { success, user } => Fact::Auth { success, user: user.map(text) },
             Self::Refused => Fact::Refused,
-            Self::Announced { queue } => Fact::Announced { queue },
-            Self::Queued { queue } => Fact::Queued { queue },
+            Self::Announced { queue } => Fact::Announced { queue: key(queue) },
+            Self::Queued { queue } => Fact::Queued { queue: queue.map(key) },
             Self::Ending(end) => Fact::Ending(end),
             Self::Disconnect { end, summary } => Fact::Disconnect { end, summary },
             Self::HandOver => Fact::HandOver,
             Self::Delivery { next_hop, domain, queued_as } => {
-                Fact::Delivery { next_hop, domain: text(domain), queued_as }
+                Fact::Delivery { next_hop, domain: text(domain), queued_as: queued_as.map(key) }
             }
-            Self::Renamed { queue } => Fact::Renamed { queue },
+            Self::Renamed { queue } => Fact::Renamed { queue: key(queue) },
             Self::Removed => Fact::Removed,
         }
     }

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 
 use crate::logs::line::{Columns, Line, Outcome};
 use crate::logs::mail::{MailFormat, MailRecord, ShowsHelo, key};
-use crate::model::net::{parse_ip, parse_port};
+use crate::model::net::{parse_ip, parse_port, take_ipv4};
 
 /// Postfix.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +99,16 @@ enum Daemon<'a> {
 impl<'a> Daemon<'a> {
     /// Reads `INSTANCE/PROGRAM` or `INSTANCE/SERVICE/PROGRAM`.
     fn parse(tag: &'a [u8]) -> Option<Self> {
+        match tag {
+            // As most are named.
+            b"postfix/smtpd" => Some(Self::Smtpd(b"")),
+            b"postfix/qmgr" => Some(Self::Qmgr),
+            b"postfix/cleanup" => Some(Self::Cleanup),
+            _ => Self::parse_parts(tag),
+        }
+    }
+
+    fn parse_parts(tag: &'a [u8]) -> Option<Self> {
         let slash = tag.iter().rposition(|&byte| byte == b'/')?;
         let program = tag.get(slash.checked_add(1)?..)?;
         let prefix = tag.get(..slash)?;
@@ -152,14 +162,7 @@ fn take_peer(text: &[u8]) -> Option<(Peer, &[u8])> {
         Some(inner) => inner,
         None => text.get(run_length(text, LONGEST_NAME, NAME)..)?.strip_prefix(b"[")?,
     };
-    let length = run_length(inner, LONGEST_ADDRESS, ADDRESS);
-    let address = inner.get(..length)?;
-    let mut rest = inner.get(length..)?.strip_prefix(b"]")?;
-    let address = address.strip_prefix(b"IPv6:").unwrap_or(address);
-    let ip = match address {
-        b"unknown" => None,
-        _ => Some(parse_ip(address)?),
-    };
+    let (ip, mut rest) = take_address(inner)?;
     let mut port = None;
     if let Some(after) = rest.strip_prefix(b":") {
         let digits = run_length(after, 6, DIGIT);
@@ -169,6 +172,21 @@ fn take_peer(text: &[u8]) -> Option<(Peer, &[u8])> {
         }
     }
     Some((Peer { ip, port }, rest))
+}
+
+/// The address at the start of a text, none for `unknown`, and what follows the bracket behind it.
+fn take_address(text: &[u8]) -> Option<(Option<IpAddr>, &[u8])> {
+    if let Some((ip, [b']', rest @ ..])) = take_ipv4(text) {
+        return Some((Some(IpAddr::V4(ip)), rest));
+    }
+    let length = run_length(text, LONGEST_ADDRESS, ADDRESS);
+    let address = text.get(..length)?;
+    let rest = text.get(length..)?.strip_prefix(b"]")?;
+    let address = address.strip_prefix(b"IPv6:").unwrap_or(address);
+    match address {
+        b"unknown" => Some((None, rest)),
+        _ => Some((Some(parse_ip(address)?), rest)),
+    }
 }
 
 /// A queue id at the start of a text, and what follows `ID: `: hex digits, or with

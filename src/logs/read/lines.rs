@@ -32,6 +32,11 @@ pub(super) fn after_hole(bytes: &[u8]) -> usize {
 /// bytes, side by side; they are added up before any can overflow.
 pub(super) fn count_line_ends(text: &[u8]) -> u64 {
     const SIDE_BY_SIDE: usize = 64;
+    // Not worth adding up 64 sums for.
+    const SHORT: usize = 1024;
+    if text.len() < SHORT {
+        return memchr_iter(b'\n', text).count() as u64;
+    }
     let (rows, rest) = text.as_chunks::<SIDE_BY_SIDE>();
     let in_rows = rows.chunks(usize::from(u8::MAX)).map(|rows| {
         let mut sums = [0u8; SIDE_BY_SIDE];

@@ -62,7 +62,7 @@ enum Way {
         anchor: Box<memmem::Finder<'static>>,
         tails: Vec<Tail>,
     },
-    Many(Finder, Vec<Needle>),
+    Many(Finder, Vec<Tail>),
     Numbers(Numbers),
 }
 
@@ -140,6 +140,12 @@ impl Search {
         search
     }
 
+    /// Whether a pattern is known to begin at `at`, without any search. Where line follows line, the
+    /// marks of one product stand below each other.
+    pub(super) fn stands_at(&self, text: &[u8], at: usize) -> bool {
+        self.0.iter().any(|way| way.stands_at(text, at))
+    }
+
     /// Starts looking through a text.
     pub(super) fn hits(&self) -> Hits<'_> {
         Hits(self.0.iter().map(|way| (way, Known::Nothing)).collect())
@@ -160,7 +166,22 @@ impl Way {
             };
         }
         let texts: Vec<&[u8]> = needles.iter().map(|needle| &*needle.text).collect();
-        Finder::new(&texts).map_or(Self::EveryLine, |finder| Self::Many(finder, needles.to_vec()))
+        let whole = || needles.iter().map(|needle| Tail::new(needle, 0)).collect();
+        Finder::new(&texts).map_or(Self::EveryLine, |finder| Self::Many(finder, whole()))
+    }
+
+    /// Whether a pattern is known to begin at `at`.
+    fn stands_at(&self, text: &[u8], at: usize) -> bool {
+        let Some(rest) = text.get(at..) else { return false };
+        match self {
+            Self::EveryLine => !rest.is_empty(),
+            Self::Anchor { anchor, tails } => rest
+                .strip_prefix(anchor.needle())
+                .is_some_and(|tail| tails.iter().any(|wanted| wanted.stands(tail))),
+            Self::Many(_, patterns) => patterns.iter().any(|pattern| pattern.stands(rest)),
+            // Not worth looking at what stands around the digits.
+            Self::Numbers(_) => false,
+        }
     }
 
     /// The next place of a pattern at or after `from`, which is the start of a line.
@@ -213,17 +234,14 @@ impl Known {
     }
 }
 
-fn next_of_many(text: &[u8], from: usize, finder: &Finder, needles: &[Needle]) -> Option<usize> {
+fn next_of_many(text: &[u8], from: usize, finder: &Finder, patterns: &[Tail]) -> Option<usize> {
     let mut at = from;
     loop {
         let found = finder.find(text, at)?;
         let start = text.get(found.start..)?;
-        let stands = |needle: &Needle| {
-            needle.ends(text, found.start.saturating_add(needle.text.len()))
-                && start.starts_with(&needle.text)
-        };
+        let stands = |pattern: &Tail| pattern.stands(start);
         // The longest was found; where it does not end, a shorter one may.
-        if needles.get(found.pattern).is_some_and(stands) || needles.iter().any(stands) {
+        if patterns.get(found.pattern).is_some_and(stands) || patterns.iter().any(stands) {
             return Some(found.start);
         }
         at = found.start.saturating_add(1);
@@ -236,22 +254,19 @@ fn next_anchored(text: &[u8], anchor: &memmem::Finder<'_>, tails: &[Tail]) -> Op
     let length = anchor.needle().len();
     anchor.find_iter(text).find(|&at| {
         let tail = text.get(at.saturating_add(length)..).unwrap_or_default();
-        let word = tail.first_chunk().map(|start| u64::from_le_bytes(*start));
-        tails.iter().any(|wanted| match word {
-            // The whole is compared only where its beginning agrees.
-            Some(word) => word & wanted.mask == wanted.start && wanted.begins(tail),
-            None => wanted.begins(tail),
-        })
+        tails.iter().any(|wanted| wanted.stands(tail))
     })
 }
 
-/// A pattern behind its anchor.
+/// A pattern behind its anchor, or the whole of it where there is none.
 #[derive(Debug)]
 struct Tail {
     rest: Needle,
     /// Its first eight bytes as a number, and which of them there are.
     start: u64,
     mask: u64,
+    /// Whether they are all there is to it.
+    is_word: bool,
 }
 
 impl Tail {
@@ -260,7 +275,17 @@ impl Tail {
         let bytes = rest.text.iter().take(8).rev();
         let start = bytes.clone().fold(0, |word, byte| word << 8 | u64::from(*byte));
         let mask = bytes.fold(0, |word, _| word << 8 | 0xff);
-        Self { rest, start, mask }
+        let is_word = rest.text.len() <= 8 && !rest.ends_number;
+        Self { rest, start, mask, is_word }
+    }
+
+    /// Whether the text begins with it. The whole is compared only where its first bytes agree.
+    #[inline]
+    fn stands(&self, text: &[u8]) -> bool {
+        match text.first_chunk().map(|start| u64::from_le_bytes(*start)) {
+            Some(word) => word & self.mask == self.start && (self.is_word || self.begins(text)),
+            None => self.begins(text),
+        }
     }
 
     fn begins(&self, text: &[u8]) -> bool {
@@ -471,7 +496,10 @@ mod tests {
                 })
             };
             let expected: Vec<usize> = (0..text.len()).filter(|&at| stands(at)).collect();
-            prop_assert_eq!(all(&Search::any_of(needles.clone()), &text), expected);
+            let search = Search::any_of(needles.clone());
+            prop_assert_eq!(all(&search, &text), &expected[..]);
+            let known = (0..text.len()).filter(|&at| search.stands_at(text.as_bytes(), at));
+            prop_assert_eq!(known.collect::<Vec<_>>(), expected);
         }
     }
 }

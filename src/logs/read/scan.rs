@@ -9,12 +9,13 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::logs::clock::{Clock, Guesses};
 use crate::logs::detect::{FormatId, Recognised};
-use crate::logs::envelope::{self, LastTime};
+use crate::logs::envelope::{self, LastHeads};
 use crate::logs::fields::same;
 use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
 use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome, Reject};
 use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord};
 use crate::logs::read::lines::{clean, count_line_ends, open_unwrapped, time_of_line};
+use crate::logs::read::needles::Search;
 use crate::logs::read::recipe::{Recipe, Routing, Wanted};
 use crate::logs::read::verdicts::Verdicts;
 use crate::model::flow::Flow;
@@ -109,9 +110,9 @@ pub(super) fn scan(
         flows: Vec::new(),
         mails: Vec::new(),
         scratch: Vec::new(),
-        last_time: LastTime::default(),
-        // Where few lines are read, each is looked at by itself.
-        has_nuls: !recipe.search.finds_every_line() || memchr(0, stretch.text).is_some(),
+        last_heads: LastHeads::default(),
+        next_start: 0,
+        nul_free_to: 0,
         bare: recipe.bare_format(),
     };
     scan.note_times_at_ends();
@@ -133,9 +134,11 @@ struct Scan<'t, 'r> {
     flows: Vec<FlowRecord<'t>>,
     mails: Vec<MailRecord<'t>>,
     scratch: Vec<u8>,
-    last_time: LastTime,
-    /// Whether a line of the stretch may be damaged by NULs.
-    has_nuls: bool,
+    last_heads: LastHeads,
+    /// Where the line begins that follows the last one that was read.
+    next_start: usize,
+    /// From the last line up to here no NUL stands.
+    nul_free_to: usize,
     /// The only format of the input, which may read lines before anything is taken for a head.
     bare: Option<(u8, &'static dyn MailFormat)>,
 }
@@ -152,23 +155,28 @@ impl<'t> Scan<'t, '_> {
     /// Jumps from line to line that holds a needle; what lies between is only counted.
     fn walk(&mut self) {
         let text = self.stretch.text;
-        let recipe = self.recipe;
-        let mut hits = recipe.search.hits();
-        let mut at = 0;
-        while let Some(hit) = hits.next(text, at) {
-            let before = text.get(at..hit).unwrap_or_default();
-            let start = last_line_start(before).map_or(at, |found| at + found);
-            let after = text.get(hit..).unwrap_or_default();
-            let end = memchr(b'\n', after).map(|found| hit + found);
-            self.pass_over(at, start);
-            self.take_line(start, end.unwrap_or(text.len()));
-            match end {
-                Some(end) => {
-                    self.batch.lines += 1;
-                    at = end + 1;
-                }
-                None => return self.end_without_line_end(start),
+        let search = &self.recipe.search;
+        let mut hits = search.hits();
+        let (mut at, mut column) = (0, 0);
+        loop {
+            let known_end = end_if_found_at(search, text, at, column);
+            let (start, end) = if let Some(end) = known_end {
+                (at, end)
+            } else {
+                let Some(hit) = hits.next(text, at) else { break };
+                let before = text.get(at..hit).unwrap_or_default();
+                let start = last_line_start(before).map_or(at, |found| at + found);
+                let after = text.get(hit..).unwrap_or_default();
+                self.pass_over(at, start);
+                column = hit - start;
+                (start, memchr(b'\n', after).map_or(text.len(), |found| hit + found))
+            };
+            self.take_line(start, end);
+            if end == text.len() {
+                return self.end_without_line_end(start);
             }
+            self.batch.lines += 1;
+            at = end + 1;
         }
         self.pass_over(at, text.len());
         let tail = text.get(at..).unwrap_or_default();
@@ -236,7 +244,8 @@ impl<'t> Scan<'t, '_> {
         if unfinished && self.stretch.ending == Ending::Torn {
             return;
         }
-        let line = if self.has_nuls { clean(raw) } else { raw.strip_suffix(b"\r").unwrap_or(raw) };
+        let damaged = self.may_hold_nuls(start, end);
+        let line = if damaged { clean(raw) } else { raw.strip_suffix(b"\r").unwrap_or(raw) };
         if line.is_empty() {
             return;
         }
@@ -248,6 +257,20 @@ impl<'t> Scan<'t, '_> {
             End::Ignored => {}
             End::Rejected(reject, format) => self.reject(start, raw, reject, format),
         }
+    }
+
+    /// Whether a line may be damaged by NULs. Where line follows line, many are looked through at
+    /// once.
+    fn may_hold_nuls(&mut self, start: usize, end: usize) -> bool {
+        const AT_ONCE: usize = 4096;
+        let follows = start == self.next_start;
+        self.next_start = end + 1;
+        if follows && end > self.nul_free_to {
+            let rest = self.stretch.text.get(start..).unwrap_or_default();
+            let part = rest.get(..AT_ONCE).unwrap_or(rest);
+            self.nul_free_to = start + memchr(0, part).unwrap_or(part.len());
+        }
+        end > self.nul_free_to
     }
 
     fn reject(&mut self, start: usize, raw: &[u8], reject: Reject, format: &'static str) {
@@ -286,7 +309,7 @@ impl<'t> Scan<'t, '_> {
         let (mut flows, mut mails) =
             (std::mem::take(&mut self.flows), std::mem::take(&mut self.mails));
         let end = self.read_bare(raw, &mut mails).unwrap_or_else(|| {
-            let line = envelope::open_next(raw, &mut self.last_time);
+            let line = envelope::open_next(raw, &mut self.last_heads);
             self.read_opened(&line, &mut flows, &mut mails)
         });
         flows.clear();
@@ -488,6 +511,16 @@ type Stray = (
     Option<(u8, &'static dyn FirewallFormat, Outcome)>,
     Option<(u8, &'static dyn MailFormat, Outcome)>,
 );
+
+/// The end of the line that begins at `start`, if a needle stands at that column of it.
+fn end_if_found_at(search: &Search, text: &[u8], start: usize, column: usize) -> Option<usize> {
+    if !search.stands_at(text, start + column) {
+        return None;
+    }
+    let line = text.get(start..)?;
+    let length = memchr(b'\n', line).unwrap_or(line.len());
+    (column < length).then_some(start + length)
+}
 
 /// Where the line begins that what follows `before` stands in, if not at its start.
 fn last_line_start(before: &[u8]) -> Option<usize> {

@@ -4,11 +4,14 @@
 //! The client is read where smtpd writes it, right behind its own words; everything after it
 //! (envelope, HELO name, user, replies) is the client's text and cannot move it.
 
+use std::cell::RefCell;
+
 use memchr::memmem;
 
 use super::{DIGIT, Peer, helo_name, run_length, take_peer, take_queue_id};
 use crate::logs::fields;
 use crate::logs::line::Line;
+use crate::logs::mail::fact::fold;
 use crate::logs::mail::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Weight, key};
 use crate::model::net::parse_decimal;
 
@@ -64,7 +67,7 @@ impl<'a> Reader<'a, '_> {
     /// `name[ip] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4`; before 3.0 without counters.
     fn read_disconnect(&mut self, text: &'a [u8]) {
         let Some((peer, rest)) = take_peer(text) else { return };
-        let (end, summary) = match read_counters(rest) {
+        let (end, summary) = match known_counters(rest) {
             Some((end, summary)) => (end, Some(summary)),
             None => (End::Orderly, None),
         };
@@ -216,6 +219,46 @@ fn limit_exceeded(text: &[u8]) -> Option<&[u8]> {
     (plain && parse_decimal(count).is_some()).then_some(rest)
 }
 
+thread_local! {
+    /// The counters that the thread read last, by a number of their text.
+    static COUNTERS: RefCell<[KnownCounters; KNOWN]> = const { RefCell::new([KnownCounters::NONE; KNOWN]) };
+}
+
+/// A text of counters and what it says. Most clients talk in one of a few ways.
+#[derive(Clone, Copy)]
+struct KnownCounters {
+    text: [u8; LONGEST_KNOWN],
+    length: usize,
+    said: Option<(End, Summary)>,
+}
+
+/// Texts of counters that are remembered.
+const KNOWN: usize = 32;
+
+/// Longest text of counters that is remembered.
+const LONGEST_KNOWN: usize = 72;
+
+impl KnownCounters {
+    const NONE: Self = Self { text: [0; LONGEST_KNOWN], length: 0, said: None };
+}
+
+/// What [`read_counters`] says, which is asked where the text was not seen lately.
+fn known_counters(text: &[u8]) -> Option<(End, Summary)> {
+    let ends = text.first_chunk().zip(text.last_chunk());
+    let Some((first, last)) = ends.filter(|_| text.len() <= LONGEST_KNOWN) else {
+        return read_counters(text);
+    };
+    let mixed = fold(u64::from_le_bytes(*first) ^ text.len() as u64, u64::from_le_bytes(*last));
+    COUNTERS.with_borrow_mut(|all| {
+        let known = all.get_mut(mixed as usize % KNOWN)?;
+        if known.text.get(..known.length) != Some(text) {
+            known.text.get_mut(..text.len())?.copy_from_slice(text);
+            (known.length, known.said) = (text.len(), read_counters(text));
+        }
+        known.said
+    })
+}
+
 /// Reads the counters of a disconnect line: `cmd=ok` or `cmd=ok/total`, `commands=` last.
 fn read_counters(text: &[u8]) -> Option<(End, Summary)> {
     let mut counted = false;
@@ -275,4 +318,26 @@ fn split_at<'t>(text: &'t [u8], separator: &[u8]) -> Option<(&'t [u8], &'t [u8])
 /// Whether this is one of smtpd's action words.
 fn is_word(text: &[u8]) -> bool {
     text.len() <= 24 && text.iter().all(|b| b.is_ascii_lowercase() || b"-_".contains(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{known_counters, read_counters};
+
+    proptest! {
+        #[test]
+        fn remembered_counters_are_those_that_stand_there(
+            texts in prop::collection::vec(
+                "( (ehlo|helo|auth|rcpt|data|bdat|quit|x)=[0-2](/[12])?){0,4}( commands=[1-3])?[ x]?",
+                1..40,
+            ),
+        ) {
+            for text in texts.iter().chain(&texts) {
+                let text = text.as_bytes();
+                prop_assert_eq!(known_counters(text), read_counters(text));
+            }
+        }
+    }
 }

@@ -8,8 +8,11 @@
 //! is given out as it stands.
 
 mod carried;
+mod cited;
+mod course;
 mod dialogue;
 mod messages;
+mod nearby;
 mod open;
 mod seen;
 mod server;

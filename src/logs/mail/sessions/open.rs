@@ -1,18 +1,18 @@
 //! One session while its lines come in. In: facts about it, in order. Out: the finished
-//! [`Session`], by the design's rules (section 6): proofs before hints, the furthest point as the
-//! outcome.
+//! [`Session`]: the ends, the times, the names and the lines of a conversation, whose [`Course`] says
+//! what became of it.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::logs::fields;
+use crate::logs::mail::FORMATS;
 use crate::logs::mail::batch::BatchFact;
-use crate::logs::mail::fact::{Answer, End, Fact, Success, Summary, Verb, Weight};
+use crate::logs::mail::fact::Fact;
 use crate::logs::mail::sessions::Keep;
-use crate::logs::mail::sessions::dialogue::Dialogue;
-use crate::logs::mail::{FORMATS, Logs};
-use crate::model::session::{Auth, Delivery, Helo, Outcome, ProofLine, Proves, Session};
+use crate::logs::mail::sessions::course::{Course, names_of};
+use crate::model::session::{Delivery, ProofLine, Proves, Session};
 use crate::model::time::{Timestamp, micros};
 
 /// Deliveries that a session keeps; more tell nothing new of it.
@@ -22,7 +22,6 @@ const MOST_DELIVERIES: usize = 64;
 const USUAL_LINES: usize = 6;
 
 /// A session that is not finished.
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the session")]
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Open {
     /// Kept by name: the list of formats grows.
@@ -40,21 +39,10 @@ pub(super) struct Open {
     pub(super) end: Option<Timestamp>,
     /// The session was told by another input already: its facts count nowhere.
     pub(super) told_before: bool,
-    proof: Option<Answer>,
-    hint: Option<Answer>,
     helo_name: Option<Box<str>>,
-    auth: Option<Success>,
     user: Option<Box<str>>,
-    refused: bool,
-    /// How often a message was told as accepted.
-    queued: u32,
-    /// The server's own count of accepted messages.
-    messages_told: Option<u32>,
-    connected: bool,
-    commanded: bool,
-    ended: bool,
-    ending: Option<End>,
-    dialogue: Dialogue,
+    #[serde(flatten)]
+    course: Course,
     deliveries: Vec<Delivery>,
     lines: Vec<ProofLine>,
 }
@@ -74,13 +62,6 @@ impl Open {
         Self { format, told_before, ..Self::default() }
     }
 
-    /// Begins anew with the same memory.
-    pub(super) fn restart(&mut self, format: u8) {
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.clear();
-        *self = Self { format, lines, ..Self::default() };
-    }
-
     /// Takes the ends that a record knows; the first word counts.
     pub(super) fn meet(&mut self, record: &BatchFact) {
         self.client = self.client.or(record.client);
@@ -98,54 +79,33 @@ impl Open {
 
     /// Takes a fact about a message of the session: the conversation may be long over.
     pub(super) fn take_later(&mut self, fact: Fact<&[u8]>, at: At) {
-        let proves = match fact {
-            Fact::Connect => {
-                self.connected = true;
-                Proves::Connection
-            }
-            Fact::Helo { answer, weight, name } => self.take_helo(answer, weight, name),
-            Fact::Command { verb, name } => self.take_command(verb, name),
-            Fact::Reply { code } => self.take_reply(code),
-            Fact::Auth { success, user } => self.take_auth(success, user),
-            Fact::Refused => {
-                self.refused = true;
-                Proves::Presence
-            }
-            Fact::Queued { .. } => {
-                self.queued = self.queued.saturating_add(1);
-                Proves::Queued
-            }
-            Fact::Ending(end) => {
-                self.ending = self.ending.max(Some(end));
-                Proves::Presence
-            }
-            Fact::Disconnect { end, summary } => self.take_disconnect(end, summary, at),
-            Fact::Delivery { next_hop, domain, .. } => {
-                self.deliver(next_hop, domain);
-                Proves::Delivery
-            }
-            Fact::Seen
-            | Fact::Announced { .. }
-            | Fact::HandOver
-            | Fact::Renamed { .. }
-            | Fact::Removed => Proves::Presence,
-        };
-        self.cite(proves, at);
+        let (helo_name, user) = names_of(&fact);
+        if let Some(name) = helo_name {
+            self.helo_name = Some(fields::shown(name));
+        }
+        if let Some(user) = user {
+            self.user = Some(fields::shown(user));
+        }
+        if let Fact::Delivery { next_hop, domain, .. } = fact {
+            self.deliver(next_hop, domain);
+        }
+        let lines = &mut self.lines;
+        self.course.take(&fact, |proves| cite(lines, proves, at));
     }
 
     /// Whether queue ids of the session can still be accepted or delivered.
     pub(super) fn may_have_messages(&self) -> bool {
-        self.messages_told != Some(0) || self.queued > 0
+        self.course.may_have_messages()
     }
 
     /// Takes back that a message was accepted: it was refused after all.
     pub(super) fn refuse_message(&mut self) {
-        self.queued = self.queued.saturating_sub(1);
+        self.course.refuse_message();
     }
 
     /// Whether a command was refused so far.
     pub(super) fn was_refused(&self) -> bool {
-        self.refused
+        self.course.was_refused()
     }
 
     /// Gives up the session in favour of another that tells of the same: it counts nowhere.
@@ -172,22 +132,12 @@ impl Open {
         });
     }
 
-    /// What became of HELO and of AUTH, and the furthest point.
-    pub(super) fn conclude(&self) -> (Helo, Auth, Outcome) {
-        let helo = self.helo();
-        (helo, self.auth_word(), self.outcome(helo))
-    }
-
-    /// The lines that are kept so far.
-    pub(super) fn lines(&self) -> &[ProofLine] {
-        &self.lines
-    }
-
     /// The finished session.
     pub(super) fn finish(mut self, server: &str) -> Session {
         self.deliveries.sort_unstable();
         self.lines.sort_unstable();
-        let (helo, auth, outcome) = self.conclude();
+        let passed_on = !self.deliveries.is_empty();
+        let (helo, auth, outcome) = self.course.conclude(self.format, passed_on);
         Session {
             server: server.into(),
             local_ip: self.local_ip,
@@ -216,96 +166,6 @@ impl Open {
         }
     }
 
-    fn take_helo(&mut self, answer: Answer, weight: Weight, name: Option<&[u8]>) -> Proves {
-        let slot = match weight {
-            Weight::Hint => &mut self.hint,
-            Weight::Proof => &mut self.proof,
-        };
-        *slot = (*slot).max(Some(answer));
-        self.name(name);
-        Proves::Helo
-    }
-
-    fn take_command(&mut self, verb: Verb, name: Option<&[u8]>) -> Proves {
-        self.commanded = true;
-        self.dialogue.command(verb);
-        match verb {
-            Verb::Helo => self.take_helo(Answer::Sent, Weight::Proof, name),
-            Verb::Auth => Proves::Auth,
-            Verb::Quit => {
-                self.ending = self.ending.max(Some(End::Orderly));
-                Proves::Presence
-            }
-            _ => Proves::Presence,
-        }
-    }
-
-    fn take_reply(&mut self, code: u16) -> Proves {
-        let refused = code >= 400;
-        match (self.dialogue.reply(code), code) {
-            (None, 300..=399) => Proves::Presence,
-            (Some(Verb::Helo), _) => {
-                let answer = if refused { Answer::Rejected } else { Answer::Accepted };
-                self.take_helo(answer, Weight::Proof, None)
-            }
-            (Some(Verb::Auth), _) | (None, 235 | 535) => {
-                let success = if refused { Success::Failed } else { Success::Ok };
-                self.take_auth(success, None)
-            }
-            (Some(Verb::MessageEnd), 200..=299) => {
-                self.queued = self.queued.saturating_add(1);
-                Proves::Queued
-            }
-            // The server closes an idle connection: nothing was asked, nothing is refused.
-            (None, 421) if self.commanded => {
-                self.ending = self.ending.max(Some(End::Lost));
-                Proves::Presence
-            }
-            _ => {
-                self.refused |= refused;
-                Proves::Presence
-            }
-        }
-    }
-
-    fn take_auth(&mut self, success: Success, user: Option<&[u8]>) -> Proves {
-        self.auth = self.auth.max(Some(success));
-        if success == Success::Ok
-            && let Some(user) = user
-        {
-            self.user = Some(fields::shown(user));
-        }
-        Proves::Auth
-    }
-
-    fn take_disconnect(&mut self, end: End, summary: Option<Summary>, at: At) -> Proves {
-        self.ended = true;
-        if self.ending.is_none_or(|known| known == End::Untold) {
-            self.ending = Some(end);
-        }
-        let Some(summary) = summary else { return Proves::Presence };
-        self.refused |= summary.refused;
-        self.messages_told = summary.messages.or(self.messages_told);
-        if summary.messages.is_some_and(|count| count > 0) {
-            self.queued = self.queued.saturating_add(1);
-            self.cite(Proves::Queued, at);
-        }
-        if let Some(success) = summary.auth {
-            self.auth = self.auth.max(Some(success));
-            self.cite(Proves::Auth, at);
-        }
-        match summary.helo {
-            Some(answer) => self.take_helo(answer, Weight::Proof, None),
-            None => Proves::Presence,
-        }
-    }
-
-    fn name(&mut self, name: Option<&[u8]>) {
-        if let Some(name) = name {
-            self.helo_name = Some(fields::shown(name));
-        }
-    }
-
     fn deliver(&mut self, next_hop: Option<IpAddr>, domain: &[u8]) {
         if next_hop.is_some_and(|ip| ip.is_loopback()) {
             return;
@@ -319,67 +179,22 @@ impl Open {
             self.deliveries.push(delivery);
         }
     }
+}
 
-    /// Keeps a line: all of them, or of each kind of proof the first and the last.
-    pub(super) fn cite(&mut self, proves: Proves, at: At) {
-        let line = ProofLine { input: at.input, line: at.line, proves };
-        if self.lines.last() == Some(&line) {
-            return;
-        }
-        if self.lines.capacity() == 0 {
-            self.lines.reserve_exact(USUAL_LINES);
-        }
-        let mut same = self.lines.iter_mut().filter(|known| known.proves == proves);
-        let (first, last) = (same.next().is_some(), same.next());
-        match last {
-            Some(last) if first && at.keep == Keep::Proofs => *last = line,
-            _ => self.lines.push(line),
-        }
+/// Keeps a line: all of them, or of each kind of proof the first and the last.
+fn cite(lines: &mut Vec<ProofLine>, proves: Proves, at: At) {
+    let line = ProofLine { input: at.input, line: at.line, proves };
+    if lines.last() == Some(&line) {
+        return;
     }
-
-    fn helo(&self) -> Helo {
-        let known = [self.proof, self.hint].into_iter().flatten().find_map(|answer| match answer {
-            Answer::Accepted => Some(Helo::Accepted),
-            Answer::Rejected => Some(Helo::Rejected),
-            Answer::NoneAccepted if self.hint > Some(Answer::NotSent) => Some(Helo::Rejected),
-            Answer::NotSent | Answer::NoneAccepted => Some(Helo::None),
-            Answer::Sent => None,
-        });
-        let every_command = self.connected && self.ended && self.proof.is_none();
-        let logs = FORMATS.get(usize::from(self.format)).map(|format| format.logs());
-        match known {
-            Some(helo) => helo,
-            None if every_command && logs == Some(Logs::Commands) => Helo::None,
-            None => Helo::Unknown,
-        }
+    if lines.capacity() == 0 {
+        lines.reserve_exact(USUAL_LINES);
     }
-
-    fn auth_word(&self) -> Auth {
-        match self.auth {
-            Some(Success::Ok) => Auth::Ok,
-            Some(Success::Failed) => Auth::Failed,
-            None => Auth::None,
-        }
-    }
-
-    fn outcome(&self, helo: Helo) -> Outcome {
-        let refused = self.refused
-            || self.auth == Some(Success::Failed)
-            || self.proof == Some(Answer::Rejected);
-        let orderly = self.ending == Some(End::Orderly);
-        if !self.deliveries.is_empty() {
-            Outcome::Relayed
-        } else if self.queued > 0 {
-            Outcome::Queued
-        } else if refused {
-            Outcome::Rejected
-        } else if (helo == Helo::Accepted && self.ending.is_some()) || orderly {
-            Outcome::HeloOnly
-        } else if self.ending == Some(End::Lost) {
-            Outcome::Dropped
-        } else {
-            Outcome::Unknown
-        }
+    let mut same = lines.iter_mut().filter(|known| known.proves == proves);
+    let (first, last) = (same.next().is_some(), same.next());
+    match last {
+        Some(last) if first && at.keep == Keep::Proofs => *last = line,
+        _ => lines.push(line),
     }
 }
 

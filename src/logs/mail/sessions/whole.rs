@@ -10,12 +10,11 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
 
-use ahash::AHashMap;
-
 use crate::logs::mail::batch::{BatchFact, Text};
-use crate::logs::mail::fact::{Fact, Subject, Success, Verb};
-use crate::logs::mail::sessions::Keep;
-use crate::logs::mail::sessions::open::{At, Open};
+use crate::logs::mail::fact::{Fact, Subject};
+use crate::logs::mail::sessions::cited::Cited;
+use crate::logs::mail::sessions::course::{Course, names_of};
+use crate::logs::mail::sessions::nearby::{Id, Nearby};
 use crate::model::session::{Auth, Helo, Outcome, Proves};
 use crate::model::time::Timestamp;
 
@@ -31,16 +30,16 @@ const NONE: u32 = u32::MAX;
 pub(in crate::logs::mail) struct Wholes {
     /// For each fact the session that it belongs to, as an index, or [`NONE`].
     of_facts: Vec<u32>,
-    sessions: Vec<Whole>,
+    /// For each session that began in the block its index among the whole ones, or [`NONE`].
+    sessions: Vec<u32>,
+    finished: Vec<Whole>,
     lines: Vec<(u32, Proves)>,
     messages: Vec<(u64, Timestamp)>,
 }
 
-/// A session that began in the block.
+/// A session that began and ended in the block, and in which nothing else of the block has a say.
 #[derive(Debug, Clone)]
 pub(super) struct Whole {
-    /// Whether it ended there too, and nothing else of the block has a say in it.
-    counts: bool,
     /// Indexes of its first and its last fact.
     pub(super) first: u32,
     pub(super) last: u32,
@@ -66,6 +65,7 @@ impl Wholes {
     pub(in crate::logs::mail) fn clear(&mut self) {
         self.of_facts.clear();
         self.sessions.clear();
+        self.finished.clear();
         self.lines.clear();
         self.messages.clear();
     }
@@ -78,6 +78,7 @@ impl Wholes {
         }
         SEARCH.with_borrow_mut(|search| {
             search.clear();
+            self.of_facts.reserve(facts.len());
             for (index, record) in (0u32..).zip(facts) {
                 let session = search.take(self, index, record);
                 self.of_facts.push(session);
@@ -87,8 +88,9 @@ impl Wholes {
 
     /// The whole session that a fact belongs to, and its index.
     pub(super) fn of_fact(&self, fact: usize) -> Option<(usize, &Whole)> {
-        let index = *self.of_facts.get(fact)? as usize;
-        self.sessions.get(index).filter(|whole| whole.counts).map(|whole| (index, whole))
+        let session = *self.of_facts.get(fact)? as usize;
+        let whole = self.finished.get(*self.sessions.get(session)? as usize)?;
+        Some((session, whole))
     }
 
     /// How many sessions began in the block.
@@ -109,7 +111,7 @@ impl Wholes {
     /// Something else has a say in the session.
     fn spoil(&mut self, session: u32) {
         if let Some(whole) = self.sessions.get_mut(session as usize) {
-            whole.counts = false;
+            *whole = NONE;
         }
     }
 }
@@ -125,10 +127,8 @@ struct Search {
     talks: Vec<Talk>,
     free: Vec<u32>,
     /// Which talk a session's key of a server leads to.
-    keys: AHashMap<(u32, u64), u32>,
-    /// The talk of the last fact of a session: the next is often of the same.
-    last: u32,
-    messages: AHashMap<(u32, u64), Message>,
+    keys: Nearby<u32>,
+    messages: Nearby<Message>,
     /// For each server the earliest and the latest time since times lie close together, and the
     /// number of such stretches before.
     stretches: Vec<(Timestamp, Timestamp, u32)>,
@@ -137,11 +137,21 @@ struct Search {
 /// A session on its way.
 #[derive(Debug, Default)]
 struct Talk {
-    open: Open,
+    course: Course,
+    format: u8,
+    client: Option<IpAddr>,
+    client_port: Option<u16>,
+    local_ip: Option<IpAddr>,
+    local_port: Option<u16>,
+    /// The earliest and the latest time of the conversation.
+    start: Timestamp,
+    end: Timestamp,
+    cited: Cited,
     /// Its index among the block's sessions.
     session: u32,
     server: u32,
     key: u64,
+    /// Indexes of its first and its last fact.
     first: u32,
     last: u32,
     stretch: u32,
@@ -177,7 +187,6 @@ impl Search {
         self.free.clear();
         self.free.extend((0..self.talks.len() as u32).rev());
         self.keys.clear();
-        self.last = NONE;
         self.messages.clear();
         self.stretches.clear();
     }
@@ -188,7 +197,7 @@ impl Search {
         let stretch = self.stretch(record.server, time);
         match (record.subject, record.fact) {
             (Subject::Session(key), Fact::Renamed { .. } | Fact::HandOver) => {
-                if let Some(talk) = self.talk_of(record.server, key) {
+                if let Some(talk) = self.keys.get((record.server, key)) {
                     self.give_up(found, talk);
                 }
                 NONE
@@ -207,16 +216,6 @@ impl Search {
         }
     }
 
-    /// The talk that a session's key leads to.
-    fn talk_of(&self, server: u32, key: u64) -> Option<u32> {
-        let is_last =
-            |talk: &Talk| talk.talks && !talk.ended && (talk.server, talk.key) == (server, key);
-        if self.talks.get(self.last as usize).is_some_and(is_last) {
-            return Some(self.last);
-        }
-        self.keys.get(&(server, key)).copied()
-    }
-
     /// The number of the stretch of close times that a server's fact lies in.
     fn stretch(&mut self, server: u32, time: Timestamp) -> u32 {
         let at = server as usize;
@@ -224,6 +223,9 @@ impl Search {
             self.stretches.resize(at.saturating_add(1), (time, time, 0));
         }
         let Some((least, most, number)) = self.stretches.get_mut(at) else { return NONE };
+        if (*least..=*most).contains(&time) {
+            return *number;
+        }
         let (low, high) = ((*least).min(time), (*most).max(time));
         if high.seconds().saturating_sub(low.seconds()) > LONGEST {
             (*least, *most, *number) = (time, time, number.saturating_add(1));
@@ -240,11 +242,11 @@ impl Search {
         key: u64,
         (stretch, time): (u32, Timestamp),
     ) -> u32 {
-        let mut known = self.talk_of(record.server, key);
+        let mut known = self.keys.get((record.server, key));
         if let Some(at) = known
             && let Some(talk) = self.talks.get(at as usize)
         {
-            let clients = (talk.open.client, record.client);
+            let clients = (talk.client, record.client);
             let other_client = matches!(clients, (Some(a), Some(b)) if a != b);
             if record.fact == Fact::Connect || other_client || talk.stretch != stretch {
                 self.give_up(found, at);
@@ -256,20 +258,21 @@ impl Search {
             None if matches!(record.fact, Fact::Disconnect { .. }) && record.client.is_none() => {
                 return NONE;
             }
-            None => self.begin(found, (index, record), key, stretch),
+            None => self.begin(found, (index, record), key, (stretch, time)),
         };
         let Some(talk) = self.talks.get_mut(at as usize) else { return NONE };
         let session = talk.session;
-        self.last = at;
         talk.last = index;
-        talk.note_names(&record.fact);
-        talk.open.meet(record);
-        talk.open.take(record.fact.map(|_| &b""[..]), at_line(record));
+        (talk.start, talk.end) = (talk.start.min(time), talk.end.max(time));
+        talk.meet(record);
+        talk.take(record);
         match record.fact {
             Fact::Announced { queue } | Fact::Queued { queue: Some(queue) } => {
                 self.announce(found, at, queue, time);
             }
             Fact::Disconnect { .. } => self.end(found, at),
+            // Its texts are kept nowhere here.
+            Fact::Delivery { .. } => self.give_up(found, at),
             _ => {}
         }
         session
@@ -280,21 +283,18 @@ impl Search {
         found: &mut Wholes,
         (index, record): (u32, &BatchFact),
         key: u64,
-        stretch: u32,
+        (stretch, time): (u32, Timestamp),
     ) -> u32 {
+        let session = found.sessions.len() as u32;
+        found.sessions.push(NONE);
         let at = self.free.pop().unwrap_or_else(|| {
             self.talks.push(Talk::default());
             (self.talks.len() - 1) as u32
         });
-        let session = found.sessions.len() as u32;
-        found.sessions.push(Whole::unknown(record, key));
         if let Some(talk) = self.talks.get_mut(at as usize) {
-            talk.open.restart(record.format);
-            talk.messages.clear();
-            (talk.session, talk.server, talk.key) = (session, record.server, key);
-            (talk.first, talk.last, talk.stretch) = (index, index, stretch);
-            (talk.talks, talk.ended, talk.queued) = (true, false, 0);
-            (talk.helo_name, talk.user) = (None, None);
+            talk.begin(record);
+            (talk.start, talk.end) = (time, time);
+            (talk.session, talk.key, talk.first, talk.stretch) = (session, key, index, stretch);
         }
         self.keys.insert((record.server, key), at);
         at
@@ -304,7 +304,7 @@ impl Search {
     fn announce(&mut self, found: &mut Wholes, at: u32, queue: u64, time: Timestamp) {
         let Some(talk) = self.talks.get_mut(at as usize) else { return };
         let id = (talk.server, queue);
-        match self.messages.get(&id) {
+        match self.messages.get(id) {
             Some(message) if message.session == talk.session && !message.gone => {}
             Some(_) => {
                 self.share(found, id);
@@ -327,7 +327,7 @@ impl Search {
         (stretch, time): (u32, Timestamp),
     ) -> u32 {
         let id = (record.server, queue);
-        let Some(message) = self.messages.get(&id).copied() else {
+        let Some(message) = self.messages.get(id) else {
             // It may come to stand for a session of its own.
             if record.client.is_some() {
                 self.messages.insert(id, Message::SHARED);
@@ -346,10 +346,9 @@ impl Search {
             return NONE;
         }
         talk.last = index;
-        talk.note_names(&record.fact);
-        talk.open.take_later(record.fact.map(|_| &b""[..]), at_line(record));
+        talk.take(record);
         if record.fact == Fact::Refused {
-            talk.open.refuse_message();
+            talk.course.refuse_message();
         }
         for (_, touched) in talk.messages.iter_mut().filter(|(known, _)| *known == queue) {
             *touched = time;
@@ -368,10 +367,10 @@ impl Search {
     fn end(&mut self, found: &mut Wholes, at: u32) {
         let Some(talk) = self.talks.get_mut(at as usize) else { return };
         talk.ended = true;
-        self.keys.remove(&(talk.server, talk.key));
+        self.keys.remove((talk.server, talk.key));
         if talk.queued == 0 {
             self.complete(found, at);
-        } else if !talk.open.may_have_messages() {
+        } else if !talk.course.may_have_messages() {
             // It ends although its queue ids stay in use.
             self.give_up(found, at);
         }
@@ -381,36 +380,33 @@ impl Search {
     fn complete(&mut self, found: &mut Wholes, at: u32) {
         let Some(talk) = self.talks.get_mut(at as usize) else { return };
         talk.talks = false;
-        let (open, lines, messages) = (&talk.open, found.lines.len(), found.messages.len());
-        let kept = open.lines().iter().map(|line| (line.line as u32, line.proves));
-        found.lines.extend(kept);
-        if let Some(lines) = found.lines.get_mut(lines..) {
-            lines.sort_unstable();
-        }
+        let (lines, messages) = (found.lines.len() as u32, found.messages.len() as u32);
+        talk.cited.add_to(&mut found.lines);
         found.messages.extend_from_slice(&talk.messages);
-        let (helo, auth, outcome) = open.conclude();
+        // Where a delivery has a say, the session is the assembler's.
+        let (helo, auth, outcome) = talk.course.conclude(talk.format, false);
         if let Some(whole) = found.sessions.get_mut(talk.session as usize) {
-            *whole = Whole {
-                counts: true,
-                first: talk.first,
-                last: talk.last,
-                key: talk.key,
-                format: open.format,
-                client: open.client,
-                client_port: open.client_port,
-                local_ip: open.local_ip,
-                local_port: open.local_port,
-                start: open.start,
-                end: open.end,
-                helo,
-                auth,
-                outcome,
-                helo_name: talk.helo_name,
-                user: talk.user,
-                lines: (lines as u32, found.lines.len() as u32),
-                messages: (messages as u32, found.messages.len() as u32),
-            };
+            *whole = found.finished.len() as u32;
         }
+        found.finished.push(Whole {
+            first: talk.first,
+            last: talk.last,
+            key: talk.key,
+            format: talk.format,
+            client: talk.client,
+            client_port: talk.client_port,
+            local_ip: talk.local_ip,
+            local_port: talk.local_port,
+            start: Some(talk.start),
+            end: Some(talk.end),
+            helo,
+            auth,
+            outcome,
+            helo_name: talk.helo_name,
+            user: talk.user,
+            lines: (lines, found.lines.len() as u32),
+            messages: (messages, found.messages.len() as u32),
+        });
         self.free.push(at);
     }
 
@@ -419,8 +415,9 @@ impl Search {
         let Some(talk) = self.talks.get_mut(at as usize).filter(|talk| talk.talks) else { return };
         talk.talks = false;
         found.spoil(talk.session);
-        if self.keys.get(&(talk.server, talk.key)) == Some(&at) {
-            self.keys.remove(&(talk.server, talk.key));
+        let id = (talk.server, talk.key);
+        if self.keys.get(id) == Some(at) {
+            self.keys.remove(id);
         }
         for (queue, _) in &talk.messages {
             self.messages.insert((talk.server, *queue), Message::SHARED);
@@ -429,7 +426,7 @@ impl Search {
     }
 
     /// Something else than the session that brought it speaks of a message.
-    fn share(&mut self, found: &mut Wholes, id: (u32, u64)) {
+    fn share(&mut self, found: &mut Wholes, id: Id) {
         let Some(message) = self.messages.insert(id, Message::SHARED) else { return };
         found.spoil(message.session);
         let talks = |talk: &Talk| talk.talks && talk.session == message.session;
@@ -439,44 +436,34 @@ impl Search {
     }
 }
 
-fn at_line(record: &BatchFact) -> At {
-    At { input: 0, line: u64::from(record.line), time: record.time, keep: Keep::Proofs }
-}
-
 impl Talk {
-    /// The last name that the client gave, and the user, stay where they are in the block's texts.
-    fn note_names(&mut self, fact: &Fact<Text>) {
-        match *fact {
-            Fact::Helo { name: Some(name), .. }
-            | Fact::Command { verb: Verb::Helo, name: Some(name) } => self.helo_name = Some(name),
-            Fact::Auth { success: Success::Ok, user: Some(user) } => self.user = Some(user),
-            _ => {}
-        }
+    /// Begins anew in the same place, with what the first record knows of the ends.
+    fn begin(&mut self, record: &BatchFact) {
+        self.course = Course::default();
+        (self.format, self.server) = (record.format, record.server);
+        (self.client, self.client_port) = (record.client, record.client_port);
+        (self.local_ip, self.local_port) = (record.local_ip, record.local_port);
+        self.cited.clear();
+        (self.talks, self.ended, self.queued) = (true, false, 0);
+        (self.helo_name, self.user) = (None, None);
+        self.messages.clear();
     }
-}
 
-impl Whole {
-    /// A session that is not known to be whole.
-    fn unknown(record: &BatchFact, key: u64) -> Self {
-        Self {
-            counts: false,
-            first: NONE,
-            last: NONE,
-            key,
-            format: record.format,
-            client: None,
-            client_port: None,
-            local_ip: None,
-            local_port: None,
-            start: None,
-            end: None,
-            helo: Helo::Unknown,
-            auth: Auth::Unknown,
-            outcome: Outcome::Unknown,
-            helo_name: None,
-            user: None,
-            lines: (0, 0),
-            messages: (0, 0),
-        }
+    /// Takes the ends that a record knows; the first word counts.
+    fn meet(&mut self, record: &BatchFact) {
+        self.client = self.client.or(record.client);
+        self.client_port = self.client_port.or(record.client_port);
+        self.local_ip = self.local_ip.or(record.local_ip);
+        self.local_port = self.local_port.or(record.local_port);
+    }
+
+    /// Takes what is said. The last name that the client gave, and the user, stay where they are in
+    /// the block's texts.
+    fn take(&mut self, record: &BatchFact) {
+        let (helo_name, user) = names_of(&record.fact);
+        self.helo_name = helo_name.or(self.helo_name);
+        self.user = user.or(self.user);
+        let cited = &mut self.cited;
+        self.course.take(&record.fact, |proves| cited.cite(proves, record.line));
     }
 }

@@ -1,0 +1,114 @@
+//! What the heads of the lines before said. In: heads as they are read. Out: the same of heads that
+//! begin with the same bytes, without reading them again; a property test holds that lines read the
+//! same whatever was read before.
+
+use super::pid_at_start;
+use crate::logs::clock::LogTime;
+use crate::logs::line::Line;
+
+/// What the heads of the last lines said, for the next: neighbouring lines often share their second,
+/// and one of a few hosts and programs.
+#[derive(Debug, Clone, Default)]
+pub struct LastHeads {
+    time: Option<([u8; COLUMNS], LogTime)>,
+    names: [Option<KnownNames>; KNOWN_NAMES],
+    /// Which of them is the oldest.
+    oldest: usize,
+}
+
+/// Bytes of `Nov  2 10:00:00`.
+pub(super) const COLUMNS: usize = 15;
+
+/// Bytes of it that do not change within a minute.
+const MINUTE_COLUMNS: usize = 13;
+
+/// Pairs of host and program that are remembered.
+const KNOWN_NAMES: usize = 4;
+
+impl LastHeads {
+    #[inline]
+    pub(super) fn read_time(&mut self, columns: &[u8; COLUMNS]) -> Option<LogTime> {
+        let time = match self.time {
+            Some((known, time)) if known == *columns => return Some(time),
+            Some((known, time)) if known[..MINUTE_COLUMNS] == columns[..MINUTE_COLUMNS] => {
+                time.at_second([columns[MINUTE_COLUMNS], columns[MINUTE_COLUMNS + 1]])?
+            }
+            _ => LogTime::parse_rfc3164_columns(columns)?,
+        };
+        self.time = Some((*columns, time));
+        Some(time)
+    }
+
+    #[inline]
+    pub(super) fn names_of(&self, text: &[u8]) -> Option<&KnownNames> {
+        self.names.iter().flatten().find(|names| names.begin(text))
+    }
+
+    /// Remembers what stood between the time and the pid, or between the time and the body.
+    pub(super) fn remember(&mut self, names: Option<KnownNames>) {
+        if names.is_some()
+            && let Some(slot) = self.names.get_mut(self.oldest)
+        {
+            *slot = names;
+            self.oldest = (self.oldest + 1) % KNOWN_NAMES;
+        }
+    }
+}
+
+/// ` mx1 postfix/smtpd[` or ` fw1 kernel: ` as it stood behind a time. By what is seen before it and
+/// in it alone it is a host and a tag, so it is the same wherever it stands behind a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownNames {
+    bytes: [u8; LONGEST_KNOWN],
+    length: usize,
+    /// Its last bytes, in which it mostly differs from the others.
+    last: [u8; 8],
+    host: (usize, usize),
+    tag: (usize, usize),
+}
+
+/// Longest names that are remembered.
+const LONGEST_KNOWN: usize = 64;
+
+impl KnownNames {
+    /// The names of a line whose time ends where `text` begins. None where they are unusually long.
+    pub(super) fn of(text: &[u8], host: &[u8], tag: &[u8]) -> Option<Self> {
+        let place = |part: &[u8]| {
+            let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+            Some((start, start.checked_add(part.len())?))
+        };
+        let (host, tag) = (place(host)?, place(tag)?);
+        let end = match text.get(tag.1..)? {
+            [b'[', ..] => tag.1.checked_add(1)?,
+            [b':', b' ', ..] => tag.1.checked_add(2)?,
+            _ => return None,
+        };
+        let names = text.get(..end)?;
+        let mut bytes = [0; LONGEST_KNOWN];
+        bytes.get_mut(..end)?.copy_from_slice(names);
+        Some(Self { bytes, length: end, last: *names.last_chunk()?, host, tag })
+    }
+
+    #[inline]
+    fn begin(&self, text: &[u8]) -> bool {
+        let Some(start) = text.get(..self.length) else { return false };
+        start.last_chunk() == Some(&self.last) && self.bytes.starts_with(start)
+    }
+
+    /// The line that `text` is the end of, behind its time.
+    #[inline]
+    pub(super) fn open<'a>(
+        &self,
+        raw: &'a [u8],
+        text: &'a [u8],
+        time: LogTime,
+    ) -> Option<Line<'a>> {
+        let rest = text.get(self.length..)?;
+        let (pid, body) = match self.last {
+            [.., b'['] => pid_at_start(rest).map(|(pid, body)| (Some(pid), body))?,
+            _ => (None, rest.trim_ascii_start()),
+        };
+        let (host, tag) = (text.get(self.host.0..self.host.1), text.get(self.tag.0..self.tag.1));
+        Some(Line { raw, body, time: Some(time), host, tag, pid })
+    }
+}
