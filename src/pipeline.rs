@@ -36,6 +36,7 @@ use crate::scan::read::{ScanOptions, read_scan};
 use crate::scan::targets::merge_scans;
 use crate::state::{Changes, State};
 use crate::tickets::{Author, Setting, Standings, Status as TicketStatus, Templates};
+use crate::writers::cited::CitedFiles;
 use crate::writers::escape::{CsvCells, CsvSafe};
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;
@@ -235,9 +236,9 @@ pub fn run(job: &Job, progress: &Progress<'_>, before: &mut Hook<'_>) -> Result<
         judgement: &judgement,
         author: &author,
         standing: &|target| standings.of(target),
-        sources: &|target| Box::new(judge.sources(target)),
+        sources: &|target| Box::new(judge.sources_of(target)),
         inputs: &reports,
-        book: &book,
+        cited: &CitedFiles::new(&book, &csv),
         account: &account,
         profiles: &profiles,
         csv: &csv,

@@ -3,7 +3,7 @@
 //!
 //! Pure: no I/O, no clock, integers only. Targets are judged one by one and sources one by one
 //! inside them; of a source only its ranked address stays, and its facts are made again from the
-//! evidence when a ticket asks for them ([`Judge::source`]).
+//! evidence when a ticket asks for them ([`Judge::sources_of`]).
 
 mod control;
 mod links;
@@ -120,21 +120,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// All facts of one of a target's sources; none if the target is not of this judge.
-    pub fn source(&self, target: &JudgedTarget, source: RankedSource) -> Option<JudgedSource> {
-        let scene = self.scene(self.place_of(target)?)?;
-        Some(described(source, scene.source(source.address)?))
-    }
-
-    /// All facts of each of a target's sources, in their order.
-    pub fn sources<'s>(
-        &'s self,
-        target: &'s JudgedTarget,
-    ) -> impl Iterator<Item = JudgedSource> + 's {
+    /// Gives all facts of a target's sources, one by one, from any thread; none of a source that
+    /// is not among the target's, and none at all if the target is not of this judge.
+    pub fn sources_of(
+        &self,
+        target: &JudgedTarget,
+    ) -> impl Fn(RankedSource) -> Option<JudgedSource> + Send + Sync + use<'_> {
         let scene = self.place_of(target).and_then(|place| self.scene(place));
-        target.sources.iter().filter_map(move |&source| {
-            Some(described(source, scene.as_ref()?.source(source.address)?))
-        })
+        move |source| Some(described(source, scene.as_ref()?.source(source.address)?))
     }
 
     /// The earliest and the latest line known of unexpected sources whose connections to the target
@@ -145,7 +138,7 @@ impl<'a> Judge<'a> {
         after: Option<Timestamp>,
     ) -> Option<(CitedLine, CitedLine)> {
         let scene = self.scene(self.place_of(target)?)?;
-        let keys = scene.servers.iter().flat_map(|&server| self.sources_of(server));
+        let keys = scene.servers.iter().flat_map(|&server| self.keys_of(server));
         let is_unexpected = |key: &&Key| {
             let ip = ip_of(key.source);
             self.world.class(scene.asset, ip).is_unexpected() && !self.world.is_proxy(ip)
@@ -178,7 +171,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The keys of a logged server's sources, ascending.
-    fn sources_of(&self, server: u32) -> &[Key] {
+    fn keys_of(&self, server: u32) -> &[Key] {
         let from = self.keys.partition_point(|key| key.server < server);
         let to = self.keys.partition_point(|key| key.server <= server);
         self.keys.get(from..to).unwrap_or_default()
@@ -189,14 +182,14 @@ impl<'a> Judge<'a> {
         let asset = self.world.assets().get(target.asset)?;
         let servers = self.links.by_target.get(place)?;
         let covered = self.covered.get(place)?;
-        let sources = |server| self.sources_of(server);
+        let sources = |server| self.keys_of(server);
         let logs = (self.world, self.evidence);
         Some(Scene::new(logs, (asset, target), (servers, covered), &sources))
     }
 
     /// The distinct sources of a target, ascending.
     fn addresses(&self, servers: &[u32]) -> Vec<Address> {
-        let keys = servers.iter().flat_map(|&server| self.sources_of(server));
+        let keys = servers.iter().flat_map(|&server| self.keys_of(server));
         let mut addresses: Vec<Address> = keys.map(|key| key.source).collect();
         addresses.sort_unstable();
         addresses.dedup();
@@ -217,7 +210,7 @@ impl<'a> Judge<'a> {
         };
         match servers {
             // Millions of sources of one server are not listed a second time.
-            &[only] => self.sources_of(only).chunks(MANY).for_each(|keys| {
+            &[only] => self.keys_of(only).chunks(MANY).for_each(|keys| {
                 add(&keys.iter().map(|key| key.source).collect::<Vec<_>>());
             }),
             several => self.addresses(several).chunks(MANY).for_each(add),
@@ -294,12 +287,16 @@ fn denied_lines(piece: &Piece) -> impl Iterator<Item = CitedLine> {
 }
 
 fn described(ranked: RankedSource, source: Source) -> JudgedSource {
+    // By kind, the earliest before the latest: in the order of lines, as the piece keeps them.
     let mut citations = Vec::with_capacity(source.piece.cited.len() * 2);
-    for &(kind, spots) in &source.piece.cited {
-        citations.extend([spots.0, spots.1].map(|(time, at)| CitedLine { kind, time, at }));
+    for &(kind, (first, last)) in &source.piece.cited {
+        let line = |(time, at)| CitedLine { kind, time, at };
+        citations.push(line(first));
+        if last != first {
+            citations.push(line(last));
+        }
     }
-    citations.sort_unstable();
-    citations.dedup();
+    debug_assert!(citations.is_sorted(), "{citations:?}");
     let names = |names: Vec<(i64, Box<str>)>| names.into_iter().map(|(_, name)| name).collect();
     JudgedSource {
         ip: ranked.ip(),

@@ -256,24 +256,22 @@ impl<'a> Scene<'a> {
 }
 
 fn count_flows(piece: &Piece, counts: &mut Counts) {
-    let mut devices: BTreeMap<u32, (u64, u64, u64)> = BTreeMap::new();
-    for &((device, kind), n) in &piece.flows {
-        let (allows, closes, withdrawn) = devices.entry(device).or_default();
-        match kind {
-            FlowKind::Allow => *allows += n,
-            FlowKind::Close => *closes += n,
-            FlowKind::Deny => counts.fw_denied += n,
-            FlowKind::Other => counts.fw_other += n,
-            FlowKind::Withdrawn => {
-                *withdrawn += n;
-                counts.fw_other += n;
+    for flows in piece.flows.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
+        let (mut allows, mut closes, mut withdrawn) = (0u64, 0u64, 0u64);
+        for &((_, kind), n) in flows {
+            match kind {
+                FlowKind::Allow => allows += n,
+                FlowKind::Close => closes += n,
+                FlowKind::Deny => counts.fw_denied += n,
+                FlowKind::Other => counts.fw_other += n,
+                FlowKind::Withdrawn => {
+                    withdrawn += n;
+                    counts.fw_other += n;
+                }
             }
         }
+        counts.fw_permitted += closes.max(allows.saturating_sub(withdrawn));
     }
-    let permitted = devices
-        .values()
-        .map(|(allows, closes, withdrawn)| *closes.max(&allows.saturating_sub(*withdrawn)));
-    counts.fw_permitted = permitted.sum();
 }
 
 /// Firewalls that permitted connections of the source.

@@ -50,11 +50,14 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 }
 
 /// [`shown`], cut to a number of characters; what was cut is told as `...`.
-pub fn shown_short(text: &str, most: usize) -> String {
+pub fn shown_short(text: &str, most: usize) -> Cow<'_, str> {
     let text = shown(text);
+    if text.len() <= most {
+        return text;
+    }
     match text.char_indices().nth(most) {
-        Some((at, _)) => text.get(..at).unwrap_or_default().to_owned() + "...",
-        None => text.into_owned(),
+        Some((at, _)) => Cow::Owned(text.get(..at).unwrap_or_default().to_owned() + "..."),
+        None => text,
     }
 }
 

@@ -46,8 +46,8 @@ impl Timestamp {
 }
 
 impl Timestamp {
-    /// Its RFC 3339 text; none outside of the years 0 to 9999.
-    fn rfc3339(self) -> Option<[u8; 20]> {
+    /// Its RFC 3339 text, whole seconds; none outside of the years 0 to 9999.
+    pub fn rfc3339(self) -> Option<[u8; 20]> {
         let (year, month, day) = calendar_day(self.seconds().div_euclid(DAY));
         let second = self.seconds().rem_euclid(DAY);
         let year = u16::try_from(year).ok().filter(|year| *year < 10_000)?;

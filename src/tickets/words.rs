@@ -29,9 +29,9 @@ pub(super) fn quoted_list(texts: &[Box<str>], most: usize) -> String {
 /// most so many characters.
 pub(super) fn host(asset: &JudgedAsset, most: usize) -> String {
     match (&asset.fqdn, asset.ip) {
-        (Some(fqdn), _) => shown_short(fqdn, most),
+        (Some(fqdn), _) => shown_short(fqdn, most).into_owned(),
         (None, Some(ip)) => ip.to_string(),
-        (None, None) => shown_short(&asset.key, most),
+        (None, None) => shown_short(&asset.key, most).into_owned(),
     }
 }
 

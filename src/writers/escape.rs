@@ -6,10 +6,10 @@
 //! one rule that can be undone ([`CsvCells::text`]).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::text::{lossy, shown, shown_short};
+use crate::writers::typed::push_number;
 
 const LONGEST_NAME: usize = 255;
 
@@ -52,50 +52,61 @@ impl CsvCells {
         self.counted(guard_formula(shown(text), self.safe))
     }
 
+    /// The same for a cell that stands in so many rows.
+    pub fn text_of_rows<'t>(&self, text: &'t str, rows: usize) -> Cow<'t, str> {
+        let (cell, altered) = guard_formula(shown(text), self.safe);
+        self.altered.fetch_add(if altered { rows as u64 } else { 0 }, Ordering::Relaxed);
+        cell
+    }
+
     /// A cell of several foreign texts, separated by `; `: each as [`CsvCells::text`], a semicolon
     /// inside one as `\x3b`, so that the list can be cut again.
     pub fn list(&self, items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
         let mut cell = String::new();
         let mut any = false;
         for item in items {
-            if !cell.is_empty() {
-                cell.push_str("; ");
-            }
-            let (text, altered) = guard_formula(shown(item.as_ref()), self.safe);
-            any |= altered;
-            cell.push_str(&text.replace(';', "\\x3b"));
+            any |= push_item(&mut cell, shown(item.as_ref()), self.safe);
         }
         self.counted((cell, any))
     }
 
-    /// A cell of lines of files, each as [`CsvCells::list`] has `file:line`. Most lines of a cell are
-    /// of one file, whose name is made harmless once.
-    pub fn places<'t>(&self, places: impl IntoIterator<Item = (Cow<'t, str>, u64)>) -> String {
-        let (mut cell, mut any) = (String::new(), false);
-        let mut last: Option<(Cow<'t, str>, String)> = None;
-        for (file, line) in places {
-            if last.as_ref().is_none_or(|(known, _)| *known != file) {
-                // What follows the name cannot start a formula.
-                let named = format!("{file}:");
-                let (text, altered) = guard_formula(shown(&named), self.safe);
-                any |= altered;
-                last = Some((file, text.replace(';', "\\x3b")));
-            }
-            let Some((_, named)) = &last else { continue };
-            if !cell.is_empty() {
-                cell.push_str("; ");
-            }
-            cell.push_str(named);
-            // Writing to a String cannot fail.
-            let _ = write!(cell, "{line}");
+    /// A file's name, for cells of lines of files.
+    pub fn file(&self, name: &str) -> FileCell {
+        let mut text = String::new();
+        // What follows the name cannot start a formula.
+        let altered = push_item(&mut text, shown(&format!("{name}:")), self.safe);
+        let in_quotes = text.bytes().any(wants_quotes);
+        FileCell { text: text.replace('"', "\"\""), altered, in_quotes }
+    }
+
+    /// Appends a whole cell of lines of files, each as [`CsvCells::list`] has `file:line`.
+    pub fn push_places<'f>(
+        &self,
+        to: &mut Vec<u8>,
+        places: impl Iterator<Item = (&'f FileCell, u64)> + Clone,
+    ) {
+        let quote: &[u8] = if places.clone().any(|(file, _)| file.in_quotes) { b"\"" } else { b"" };
+        let mut any = false;
+        to.extend_from_slice(quote);
+        for (place, (file, line)) in places.enumerate() {
+            any |= file.altered;
+            to.extend_from_slice(if place == 0 { b"" } else { b"; " });
+            to.extend_from_slice(file.text.as_bytes());
+            push_number(to, line);
         }
-        self.counted((cell, any))
+        to.extend_from_slice(quote);
+        self.counted(((), any));
     }
 
     /// A cell of names that clients gave: as [`CsvCells::list`], each cut to 255 characters, the
     /// longest that a domain name or a mailbox can be. JSON has them whole.
     pub fn names(&self, names: &[Box<str>]) -> String {
-        self.list(names.iter().map(|name| shown_short(name, LONGEST_NAME)))
+        let mut cell = String::new();
+        let mut any = false;
+        for name in names {
+            any |= push_item(&mut cell, shown_short(name, LONGEST_NAME), self.safe);
+        }
+        self.counted((cell, any))
     }
 
     /// A cell of our own prose of several lines: line ends stay, all else as [`CsvCells::text`].
@@ -109,6 +120,43 @@ impl CsvCells {
         }
         cell
     }
+}
+
+/// A file's name in cells of its lines, see [`CsvCells::file`].
+#[derive(Debug)]
+pub struct FileCell {
+    /// The name and a colon, quotes doubled.
+    text: String,
+    altered: bool,
+    /// Whether a cell that holds it has to stand in quotes.
+    in_quotes: bool,
+}
+
+/// Appends a cell to a row: in quotes where a reader would take it for more than one.
+pub(super) fn push_cell(to: &mut Vec<u8>, cell: &str) {
+    if !cell.bytes().any(wants_quotes) {
+        return to.extend_from_slice(cell.as_bytes());
+    }
+    to.push(b'"');
+    to.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+    to.push(b'"');
+}
+
+fn wants_quotes(byte: u8) -> bool {
+    matches!(byte, b',' | b'"' | b'\n' | b'\r')
+}
+
+/// Appends a text to a list; whether it was altered.
+fn push_item(list: &mut String, text: Cow<'_, str>, safe: CsvSafe) -> bool {
+    if !list.is_empty() {
+        list.push_str("; ");
+    }
+    let (text, altered) = guard_formula(text, safe);
+    for (place, part) in text.split(';').enumerate() {
+        list.push_str(if place == 0 { "" } else { "\\x3b" });
+        list.push_str(part);
+    }
+    altered
 }
 
 /// Text of several lines: line ends stay, all else that acts as `\xNN`.
@@ -195,14 +243,30 @@ mod tests {
         assert_eq!(cells.names(&[long, "@b".into()]), format!("{}...; '@b", "a".repeat(255)));
     }
 
+    /// The cell as the csv crate would write it beside another.
+    fn in_a_row(cell: &str) -> Vec<u8> {
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        csv.write_record([cell, ""]).unwrap();
+        let mut row = csv.into_inner().unwrap();
+        row.truncate(row.len() - ",\n".len());
+        row
+    }
+
     #[test]
     fn places_are_lists_of_lines() {
-        for files in [["a", "b;c", "b;c"], ["=d", "=d", " '+"], ["", "\x1b", "a"], ["a", "a", "a"]]
-        {
+        for files in [
+            ["a", "b;c", "b;c"],
+            ["=d", "=d", " '+"],
+            ["", "\x1b", "a"],
+            ["a", "a", "a"],
+            ["a,b", "say \"a\"", "a"],
+        ] {
             let (as_list, as_places) = (CsvCells::default(), CsvCells::default());
-            let lines = || files.iter().zip(9u64..);
-            let list = as_list.list(lines().map(|(file, line)| format!("{file}:{line}")));
-            let places = as_places.places(lines().map(|(file, line)| ((*file).into(), line)));
+            let list = files.iter().zip(9u64..).map(|(file, line)| format!("{file}:{line}"));
+            let list = in_a_row(&as_list.list(list));
+            let cells = files.map(|file| as_places.file(file));
+            let mut places = Vec::new();
+            as_places.push_places(&mut places, cells.iter().zip(9u64..));
             assert_eq!((places, as_places.altered()), (list, as_list.altered()), "{files:?}");
         }
     }
@@ -220,10 +284,12 @@ mod tests {
         for cells in [&on, &off] {
             cells.text("=1");
             cells.text("a=1");
+            cells.text_of_rows("=1", 2);
+            cells.text_of_rows("a=1", 2);
             cells.list(["=1", "@2"]);
             cells.prose("-1\n=2");
         }
-        assert_eq!((on.altered(), off.altered()), (3, 0));
+        assert_eq!((on.altered(), off.altered()), (5, 0));
         assert_eq!(off.text("=1\x1b"), "=1\\x1b");
     }
 
@@ -243,6 +309,13 @@ mod tests {
             let first = cell.trim_start().chars().next();
             prop_assert!(!first.is_some_and(|c| starts_formula(c) || c.is_control()));
             prop_assert_eq!(undone(&cell), &*shown(&text));
+        }
+
+        #[test]
+        fn cells_are_quoted_as_the_csv_crate_quotes(text in "[a,\"\r\n;ä']{0,6}") {
+            let mut cell = Vec::new();
+            push_cell(&mut cell, &text);
+            prop_assert_eq!(cell, in_a_row(&text));
         }
 
         #[test]

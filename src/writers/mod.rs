@@ -3,9 +3,10 @@
 //!
 //! Adding an output: write its file here with an [`Output`], add it to [`OUTPUTS`], and its name
 //! to [`publish::NAMES`]; a ticket system's files are a profile (`profiles`). `escape` alone escapes,
-//! `publish` alone replaces files, `side_by_side` writes them at the same time. Rows are made one at
-//! a time: a run may have millions of sources.
+//! `publish` alone replaces files, `side_by_side` writes them at the same time, part by part: a run
+//! may have millions of sources.
 
+pub mod cited;
 pub mod escape;
 pub mod explain;
 pub mod outdir;
@@ -15,9 +16,11 @@ pub mod publish;
 pub mod rejects_jsonl;
 pub mod run_json;
 mod side_by_side;
+mod source_json;
 pub mod sources_csv;
 pub mod tickets_csv;
 pub mod tickets_jsonl;
+mod typed;
 
 #[cfg(test)]
 mod tests;
@@ -27,9 +30,10 @@ use std::io::{self, Write};
 
 use crate::error::Result;
 use crate::model::input::InputReport;
-use crate::model::judged::{JudgedSource, JudgedTarget, Judgement};
+use crate::model::judged::{JudgedSource, JudgedTarget, Judgement, RankedSource};
 use crate::model::time::Timestamp;
 use crate::tickets::{Author, Standing, Ticket};
+use crate::writers::cited::CitedFiles;
 use crate::writers::escape::CsvCells;
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::Chosen;
@@ -43,8 +47,8 @@ pub static OUTPUTS: &[&dyn Output] = &[
     &rejects_jsonl::RejectsJsonl,
 ];
 
-/// One file of the set: a head, then what it tells of each target. The bytes depend on `run` alone,
-/// however the targets are grouped.
+/// One file of the set: a head, then what it tells of each target, part by part. The bytes depend on
+/// `run` alone, wherever the targets are cut.
 pub trait Output: Sync {
     /// Its name in `--out`, one of [`publish::NAMES`].
     fn name(&self) -> &'static str;
@@ -59,30 +63,39 @@ pub trait Output: Sync {
         Ok(())
     }
 
-    /// Writes what the file tells of the next targets.
-    fn write_targets<'a>(
-        &self,
-        _run: &Run<'a>,
-        _targets: &[Told<'a>],
-        _to: &mut dyn Write,
-    ) -> io::Result<()> {
+    /// Appends what the file tells of a part of a target.
+    fn push_part(&self, _run: &Run<'_>, _part: &Part<'_>, _to: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// A target on its way into the files.
-#[derive(Debug, Clone)]
-pub struct Told<'a> {
+/// A target on its way into the files; of one with many sources, a part of it.
+#[derive(Debug)]
+pub struct Part<'a> {
     /// The target.
     pub target: &'a JudgedTarget,
-    /// Its ticket, if it gets one: rendered once, for all files.
+    /// Whether it gets a ticket.
+    pub has_ticket: bool,
+    /// Its ticket, rendered once, for all files: in its first part.
     pub ticket: Option<Ticket>,
+    /// Place of the first of `sources` among the target's.
+    pub from: usize,
+    /// The sources of this part in full.
+    pub sources: Vec<JudgedSource>,
 }
 
-/// The unexpected sources of a target with all their facts, strongest first, each made when it is
-/// its turn (`judge::Judge::sources`).
-pub type SourcesOf<'a> =
-    dyn Fn(&'a JudgedTarget) -> Box<dyn Iterator<Item = JudgedSource> + 'a> + Sync + 'a;
+impl Part<'_> {
+    /// Whether the target ends with this part.
+    pub fn is_last(&self) -> bool {
+        self.from + self.sources.len() == self.target.sources.len()
+    }
+}
+
+/// Gives all facts of one of a target's sources.
+pub type SourceLookup<'a> = dyn Fn(RankedSource) -> Option<JudgedSource> + Send + Sync + 'a;
+
+/// The same of every target: `judge::Judge::sources_of`.
+pub type SourcesOf<'a> = dyn Fn(&JudgedTarget) -> Box<SourceLookup<'a>> + Sync + 'a;
 
 /// Where a target's ticket stands; none for a target without a ticket.
 pub type StandingLookup<'a> = dyn Fn(&JudgedTarget) -> Option<Standing> + Sync + 'a;
@@ -100,9 +113,8 @@ pub struct Run<'a> {
     pub sources: &'a SourcesOf<'a>,
     /// What became of the inputs.
     pub inputs: &'a [InputReport],
-    /// What citations may name, in the order of `Citation::input`: the inputs, or with a state
-    /// those of earlier runs too.
-    pub book: &'a [InputReport],
+    /// What citations may name: the inputs, or with a state those of earlier runs too.
+    pub cited: &'a CitedFiles,
     /// What else run.json tells.
     pub account: &'a Account,
     /// Ticket systems whose import files are wanted.
@@ -131,12 +143,6 @@ impl<'a> Run<'a> {
     pub fn ticket_targets(&self) -> impl Iterator<Item = &'a JudgedTarget> + use<'a> {
         let standing = self.standing;
         self.judgement.targets.iter().filter(move |target| standing(target).is_some())
-    }
-
-    /// A target with its ticket.
-    fn tell(&self, target: &'a JudgedTarget) -> Result<Told<'a>> {
-        let ticket = |standing| self.author.ticket(target, standing);
-        Ok(Told { target, ticket: (self.standing)(target).map(ticket).transpose()? })
     }
 }
 

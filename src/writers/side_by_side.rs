@@ -1,24 +1,34 @@
 //! Writes the files of the set at the same time. In: a run. Out: every output but the manifest, in the
 //! private folder.
 //!
-//! Targets are taken a few at a time. While all files take in the last few, each on its own thread,
-//! the tickets of the next few are rendered on the others: each ticket once, and never more of them
-//! in memory than a few, however many the run has. The order of the targets, and so the bytes, is
-//! that of the judgement. Profiles open files as they go, so they take their turn after the others.
+//! Targets are cut into parts of some hundred sources. A part is rendered on one thread for all files:
+//! its ticket once, and the facts of each source once, which are given back at once. Parts are taken a
+//! few at a time: while the last few are written, each file on its own thread, the next few are
+//! rendered on the others. So never more of the run is in memory than a few parts, however many it has,
+//! and the order of the targets and sources, and so the bytes, is that of the judgement. Profiles open
+//! files as they go, so they take their turn after the others.
 
-use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::model::judged::JudgedTarget;
+use crate::model::judged::{JudgedTarget, RankedSource};
+use crate::tickets::{Ticket, ticket_id};
 use crate::writers::outdir::told;
 use crate::writers::profiles::Exports;
 use crate::writers::publish::{Draft, Hook, Staging, Step};
-use crate::writers::{OUTPUTS, Output, Run, Told};
+use crate::writers::{OUTPUTS, Output, Part, Run, SourceLookup};
 
-/// Targets whose tickets are rendered and written at once.
+/// Sources of a part: some hundred kilobytes in all files.
+const SOURCES: usize = 256;
+
+/// Parts that are rendered and written at once.
 const A_FEW: usize = 128;
+
+/// Sources in them.
+const MANY: usize = 32 * SOURCES;
 
 /// Writes all files that the run has anything for, and gives what the profiles want told.
 pub(super) fn write(
@@ -29,22 +39,23 @@ pub(super) fn write(
     let mut files = Vec::new();
     for output in OUTPUTS.iter().filter(|output| output.is_wanted(run)) {
         tell_step(*output, staging, before)?;
-        files.push(File { output: *output, draft: staging.begin(output.name().to_owned())? });
+        let mut draft = staging.begin(output.name().to_owned())?;
+        draft.write(|to| output.write_head(run, to))?;
+        files.push(File { output: *output, draft });
     }
+    let outputs: Vec<_> = files.iter().map(|file| file.output).collect();
     let mut exports = Exports::begin(run);
-    each(&mut files, |output, to| output.write_head(run, to))?;
-    let mut few = run.judgement.targets.chunks(A_FEW);
-    let mut now = render(run, few.next())?;
+    let mut cuts = cuts(run, SOURCES);
+    let mut now = render(run, &outputs, a_few(&mut cuts))?;
     while !now.is_empty() {
         for file in &files {
             tell_step(file.output, staging, before)?;
         }
-        let (written, next) = rayon::join(
-            || each(&mut files, |output, to| output.write_targets(run, &now, to)),
-            || render(run, few.next()),
-        );
+        let (written, next) =
+            rayon::join(|| append(&mut files, &now), || render(run, &outputs, a_few(&mut cuts)));
         written?;
-        exports.take(&now, staging, before)?;
+        let tickets = now.iter().filter_map(|part| Some((part.ticket.as_ref()?, part.target)));
+        exports.take(tickets, staging, before)?;
         now = next?;
     }
     finish(files, staging)?;
@@ -57,25 +68,110 @@ struct File {
     draft: Draft,
 }
 
+/// Which sources of a target make a part.
+pub(super) struct Cut<'a> {
+    target: &'a JudgedTarget,
+    /// Place of the first of them among the target's.
+    from: usize,
+    sources: &'a [RankedSource],
+    lookup: Arc<SourceLookup<'a>>,
+}
+
+/// Cuts the targets into parts of at most so many sources.
+pub(super) fn cuts<'a>(run: &Run<'a>, most: usize) -> impl Iterator<Item = Cut<'a>> + use<'a> {
+    let run = *run;
+    run.judgement.targets.iter().flat_map(move |target| {
+        // A look at all that belongs to the target, which its parts share.
+        let lookup: Arc<SourceLookup<'a>> = Arc::from((run.sources)(target));
+        // What has no source is one part all the same.
+        let without = target.sources.is_empty().then_some(&target.sources[..]);
+        let parts = target.sources.chunks(most).chain(without);
+        parts.scan(0, move |place, sources| {
+            let from = *place;
+            *place += sources.len();
+            Some(Cut { target, from, sources, lookup: Arc::clone(&lookup) })
+        })
+    })
+}
+
+/// Takes the next parts.
+fn a_few<'a>(cuts: &mut impl Iterator<Item = Cut<'a>>) -> Vec<Cut<'a>> {
+    let (mut few, mut sources) = (Vec::new(), 0);
+    while few.len() < A_FEW && sources < MANY {
+        let Some(cut) = cuts.next() else { break };
+        sources += cut.sources.len();
+        few.push(cut);
+    }
+    few
+}
+
+impl<'a> Cut<'a> {
+    /// Looks at the sources, and renders the ticket if the target begins here.
+    pub(super) fn part(&self, run: &Run<'_>) -> Result<Part<'a>> {
+        let Self { target, from, sources, lookup } = self;
+        let standing = (run.standing)(target);
+        let begins = standing.filter(|_| *from == 0);
+        let ticket = begins.map(|standing| run.author.ticket(target, standing)).transpose()?;
+        let sources: Result<Vec<_>> = sources
+            .iter()
+            .map(|source| lookup(*source).ok_or_else(|| unknown(target, *source)))
+            .collect();
+        let sources = sources?;
+        Ok(Part { target, has_ticket: standing.is_some(), ticket, from: *from, sources })
+    }
+}
+
+/// A ticket without one of its sources would be a wrong one.
+fn unknown(target: &JudgedTarget, source: RankedSource) -> Error {
+    let id = ticket_id(&target.asset.key, target.port);
+    Error::output(Path::new(&id), format!("nothing is known of its source {}", source.ip()))
+}
+
+/// A part as bytes.
+struct Rendered<'a> {
+    target: &'a JudgedTarget,
+    /// The ticket, if it is told here.
+    ticket: Option<Ticket>,
+    /// What each file gets.
+    bytes: Vec<Vec<u8>>,
+}
+
+fn render<'a>(
+    run: &Run<'_>,
+    outputs: &[&dyn Output],
+    few: Vec<Cut<'a>>,
+) -> Result<Vec<Rendered<'a>>> {
+    let render_one = |cut: Cut<'a>| {
+        let part = cut.part(run)?;
+        let mut files = Vec::with_capacity(outputs.len());
+        for output in outputs {
+            let mut bytes = Vec::new();
+            output
+                .push_part(run, &part, &mut bytes)
+                .map_err(|e| Error::output(Path::new(output.name()), told(&e)))?;
+            files.push(bytes);
+        }
+        Ok(Rendered { target: part.target, ticket: part.ticket, bytes: files })
+    };
+    let parts: Vec<_> = few.into_par_iter().map(render_one).collect();
+    parts.into_iter().collect()
+}
+
+/// Has each file take what it gets of the parts; of several that fail the first is told.
+fn append(files: &mut [File], parts: &[Rendered<'_>]) -> Result<()> {
+    let append_one = |(place, file): (usize, &mut File)| {
+        let bytes = parts.iter().filter_map(|part| part.bytes.get(place));
+        bytes.into_iter().try_for_each(|bytes| file.draft.append(bytes))
+    };
+    let files = files.par_iter_mut().with_max_len(1).enumerate();
+    let written: Vec<Result<()>> = files.map(append_one).collect();
+    written.into_iter().collect()
+}
+
 /// Tells the caller that a file is written to, who may want to stop here.
 fn tell_step(output: &dyn Output, staging: &Staging<'_>, before: &mut Hook<'_>) -> Result<()> {
     let path = || staging.path().join(output.name());
     before(Step::Write(output.name())).map_err(|e| Error::output(&path(), told(&e)))
-}
-
-/// Has every file written to; of several that fail the first is told.
-fn each(
-    files: &mut [File],
-    write: impl Fn(&dyn Output, &mut dyn Write) -> io::Result<()> + Sync,
-) -> Result<()> {
-    let write_one = |file: &mut File| file.draft.write(|to| write(file.output, to));
-    let written: Vec<Result<()>> = files.par_iter_mut().with_max_len(1).map(write_one).collect();
-    written.into_iter().collect()
-}
-
-fn render<'a>(run: &Run<'a>, few: Option<&'a [JudgedTarget]>) -> Result<Vec<Told<'a>>> {
-    let told: Vec<_> = few.unwrap_or_default().par_iter().map(|target| run.tell(target)).collect();
-    told.into_iter().collect()
 }
 
 /// Flushes the files to disk, which takes longest, at the same time too.

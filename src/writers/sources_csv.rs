@@ -1,12 +1,13 @@
 //! sources.csv: one row for every target and unexpected source, those that were only denied
 //! included; strongest first within a target. The rows of tickets.csv tell only the first five.
 
-use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
-use crate::model::judged::{Counts, JudgedSource, JudgedTarget, Rule, StepDown};
-use crate::tickets::{file_name, ticket_id};
-use crate::writers::{Output, Run, Told};
+use crate::model::judged::{JudgedSource, Rule};
+use crate::tickets::ticket_id;
+use crate::writers::escape::push_cell;
+use crate::writers::typed::{in_order, push_ip, push_number, push_time, step_down};
+use crate::writers::{Output, Part, Run};
 
 /// The columns, in their order.
 pub const COLUMNS: [&str; 24] = [
@@ -50,101 +51,57 @@ impl Output for SourcesCsv {
         csv.flush()
     }
 
-    fn write_targets<'a>(
-        &self,
-        run: &Run<'a>,
-        targets: &[Told<'a>],
-        to: &mut dyn Write,
-    ) -> io::Result<()> {
-        let mut table = Table { csv: csv::Writer::from_writer(to), cell: String::new() };
-        for Told { target, .. } in targets {
-            let id = ticket_id(&target.asset.key, target.port);
-            for source in (run.sources)(target) {
-                table.write_row(&id, target, &source, run)?;
-            }
-        }
-        table.csv.flush()
-    }
-}
-
-/// The file being written; one buffer serves every typed cell of millions of rows.
-struct Table<'w> {
-    csv: csv::Writer<&'w mut dyn Write>,
-    cell: String,
-}
-
-impl Table<'_> {
-    /// One source's row, in the order of [`COLUMNS`].
-    fn write_row(
-        &mut self,
-        id: &str,
-        target: &JudgedTarget,
-        source: &JudgedSource,
-        run: &Run<'_>,
-    ) -> io::Result<()> {
-        self.text(id)?;
-        self.text(&run.csv.text(&target.asset.key))?;
-        self.optional(target.asset.ip)?;
-        self.typed(target.port)?;
-        self.typed(source.ip)?;
-        self.text(source.class.word())?;
-        self.text(source.rule.map_or("", Rule::word))?;
-        self.text(source.step_down.map_or("", step_down))?;
-        self.optional(source.first_seen)?;
-        self.optional(source.last_seen)?;
-        self.counts(&source.counts)?;
-        self.text(&run.csv.names(&source.helo_names))?;
-        self.text(&run.csv.names(&source.sasl_usernames))?;
-        let places = source.citations.iter().filter_map(|cited| {
-            Some((file_name(run.book.get(cited.at.input as usize)?), cited.at.line))
-        });
-        self.text(&run.csv.places(places))?;
-        Ok(self.csv.write_record(None::<&[u8]>)?)
-    }
-
-    fn counts(&mut self, counts: &Counts) -> io::Result<()> {
-        for count in [
-            counts.helo_accepted,
-            counts.corroborated,
-            counts.mail_accepted,
-            counts.relayed,
-            counts.auth_ok,
-            counts.auth_failed,
-            counts.helo_rejected,
-            counts.sessions,
-            counts.fw_permitted,
-            counts.fw_denied,
-            counts.fw_other,
-        ] {
-            self.typed(count)?;
+    fn push_part(&self, run: &Run<'_>, part: &Part<'_>, to: &mut Vec<u8>) -> io::Result<()> {
+        let mut target = Vec::new();
+        push_target(&mut target, part, run);
+        for source in &part.sources {
+            to.extend_from_slice(&target);
+            push_source(to, source, run);
         }
         Ok(())
     }
-
-    fn text(&mut self, text: &str) -> io::Result<()> {
-        Ok(self.csv.write_field(text)?)
-    }
-
-    fn typed(&mut self, value: impl Display) -> io::Result<()> {
-        self.cell.clear();
-        // Writing to a String cannot fail.
-        let _ = write!(self.cell, "{value}");
-        Ok(self.csv.write_field(&self.cell)?)
-    }
-
-    fn optional(&mut self, value: Option<impl Display>) -> io::Result<()> {
-        match value {
-            Some(value) => self.typed(value),
-            None => self.text(""),
-        }
-    }
 }
 
-/// The word for a step down.
-pub(super) fn step_down(step: StepDown) -> &'static str {
-    match step {
-        StepDown::Silent => "silent",
-        StepDown::BlockedSince => "blocked since",
-        StepDown::Stale => "stale",
+/// The cells that all rows of a part have in front.
+fn push_target(to: &mut Vec<u8>, part: &Part<'_>, run: &Run<'_>) {
+    let asset = &part.target.asset;
+    push_cell(to, &ticket_id(&asset.key, part.target.port));
+    to.push(b',');
+    push_cell(to, &run.csv.text_of_rows(&asset.key, part.sources.len()));
+    to.push(b',');
+    if let Some(ip) = asset.ip {
+        push_ip(to, ip);
     }
+    to.push(b',');
+    push_number(to, u64::from(part.target.port));
+}
+
+/// The rest of a source's row.
+fn push_source(to: &mut Vec<u8>, source: &JudgedSource, run: &Run<'_>) {
+    to.push(b',');
+    push_ip(to, source.ip);
+    let rule = source.rule.map_or("", Rule::word);
+    for word in [source.class.word(), rule, source.step_down.map_or("", step_down)] {
+        to.push(b',');
+        to.extend_from_slice(word.as_bytes());
+    }
+    for time in [source.first_seen, source.last_seen] {
+        to.push(b',');
+        if let Some(time) = time {
+            push_time(to, time);
+        }
+    }
+    for count in in_order(&source.counts) {
+        to.push(b',');
+        push_number(to, count);
+    }
+    for names in [&source.helo_names, &source.sasl_usernames] {
+        to.push(b',');
+        push_cell(to, &run.csv.names(names));
+    }
+    to.push(b',');
+    let lines = source.citations.iter();
+    let places = lines.filter_map(|line| Some((&run.cited.of(line.at)?.csv, line.at.line)));
+    run.csv.push_places(to, places);
+    to.push(b'\n');
 }

@@ -46,36 +46,44 @@ fn with_inputs<T>(
         arguments: BTreeMap::from([("plugins".to_owned(), vec!["smtp".to_owned()])]),
         ..Account::default()
     };
-    let sources = |target| all_sources(target);
     check(&Run {
         judgement: &judgement,
         author: &author,
         standing: &Standing::without_state,
-        sources: &sources,
+        sources: &top_sources_of,
         inputs,
-        book: inputs,
+        cited: &CitedFiles::new(inputs, &CsvCells::default()),
         account: &account,
         profiles: &Chosen::default(),
         csv: &CsvCells::default(),
     })
 }
 
-/// The fixtures' targets have no sources beyond the five of the ticket.
-fn all_sources(target: &JudgedTarget) -> Box<dyn Iterator<Item = JudgedSource> + '_> {
-    Box::new(target.top_sources.iter().cloned())
+/// The fixtures' targets have no sources beyond those of the ticket.
+pub(super) fn top_sources_of<'a>(target: &JudgedTarget) -> Box<SourceLookup<'a>> {
+    let sources = target.top_sources.clone();
+    Box::new(move |ranked| sources.iter().find(|source| source.ip == ranked.ip()).cloned())
 }
 
 fn bytes(output: &dyn Output, run: &Run<'_>) -> Vec<u8> {
+    bytes_in_parts(output, run, usize::MAX)
+}
+
+/// The file as it comes out where parts have at most so many sources.
+fn bytes_in_parts(output: &dyn Output, run: &Run<'_>, most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write(output, run, &mut bytes).unwrap();
+    write(output, run, most, &mut bytes).unwrap();
     bytes
 }
 
-fn write(output: &dyn Output, run: &Run<'_>, to: &mut dyn Write) -> io::Result<()> {
-    let told: Vec<_> =
-        run.judgement.targets.iter().map(|target| run.tell(target).unwrap()).collect();
+fn write(output: &dyn Output, run: &Run<'_>, most: usize, to: &mut dyn Write) -> io::Result<()> {
     output.write_head(run, to)?;
-    output.write_targets(run, &told, to)
+    for cut in side_by_side::cuts(run, most) {
+        let mut bytes = Vec::new();
+        output.push_part(run, &cut.part(run).unwrap(), &mut bytes)?;
+        to.write_all(&bytes)?;
+    }
+    Ok(())
 }
 
 /// The rows of a CSV file as maps from column to cell.
@@ -279,6 +287,43 @@ fn files_of_many_targets_hold_them_all_in_their_order() {
 }
 
 #[test]
+fn it_does_not_matter_where_targets_are_cut() {
+    let names: Vec<String> = (1..=7).map(|n| format!("198.51.100.{n}")).collect();
+    let sources: Vec<(&str, &str)> = names.iter().map(|ip| (ip.as_str(), "x")).collect();
+    let mut quiet = with_sources(&sources);
+    quiet.verdict = Verdict::Quiet;
+    let targets = [with_sources(&[]), with_sources(&sources), quiet, target()];
+    with_run(targets.to_vec(), |run| {
+        for output in OUTPUTS {
+            let whole = bytes(*output, run);
+            for most in 1..9 {
+                assert!(bytes_in_parts(*output, run, most) == whole, "{} {most}", output.name());
+            }
+        }
+        let json = bytes(&tickets_jsonl::TicketsJsonl, run);
+        let tickets = serde_json::Deserializer::from_slice(&json).into_iter::<Value>();
+        let counts: Vec<_> =
+            tickets.map(|ticket| ticket.unwrap()["sources"].as_array().unwrap().len()).collect();
+        assert_eq!(counts, [0, 7, 1]);
+        assert_eq!(rows(&bytes(&sources_csv::SourcesCsv, run)).len(), 15);
+    });
+}
+
+#[test]
+fn a_source_of_which_nothing_is_known_is_an_error() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = OutDir::open(&temp.path().join("out")).unwrap();
+    with_run(vec![target()], |run| {
+        let run = Run { sources: &|_| Box::new(|_| None), ..*run };
+        let error = write_outputs(&out, &run, &mut |_| Ok(())).unwrap_err();
+        assert!(
+            error.to_string().ends_with("nothing is known of its source 198.51.100.7"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
 fn a_signal_before_the_swap_leaves_the_previous_set() {
     let temp = tempfile::tempdir().unwrap();
     let out = OutDir::open(&temp.path().join("out")).unwrap();
@@ -326,11 +371,11 @@ fn every_output_notices_a_full_disk() {
         for output in OUTPUTS {
             let length = bytes(*output, run).len();
             for space in [0, 1, length / 2, length - 1] {
-                let error = write(*output, run, &mut Full(space)).unwrap_err();
+                let error = write(*output, run, 1, &mut Full(space)).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{}", output.name());
             }
             let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-            let error = write(*output, run, &mut full).unwrap_err();
+            let error = write(*output, run, 1, &mut full).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{}", output.name());
         }
         let error = run_json::write_manifest(run, &[], &[], &mut Full(9)).unwrap_err();

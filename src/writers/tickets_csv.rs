@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use crate::model::time::Timestamp;
 use crate::tickets::{Plugin, Ticket};
 use crate::writers::escape::CsvCells;
-use crate::writers::{Output, Run, Told};
+use crate::writers::{Output, Part, Run};
 
 /// The columns, in their order.
 pub const COLUMNS: [&str; 41] = [
@@ -71,16 +71,10 @@ impl Output for TicketsCsv {
         csv.flush()
     }
 
-    fn write_targets<'a>(
-        &self,
-        run: &Run<'a>,
-        targets: &[Told<'a>],
-        to: &mut dyn Write,
-    ) -> io::Result<()> {
+    fn push_part(&self, run: &Run<'_>, part: &Part<'_>, to: &mut Vec<u8>) -> io::Result<()> {
+        let Some(ticket) = &part.ticket else { return Ok(()) };
         let mut csv = csv::Writer::from_writer(to);
-        for ticket in targets.iter().filter_map(|told| told.ticket.as_ref()) {
-            csv.write_record(cells(ticket, run.csv))?;
-        }
+        csv.write_record(cells(ticket, run.csv))?;
         csv.flush()
     }
 }

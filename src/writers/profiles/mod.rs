@@ -30,10 +30,10 @@ use std::fmt::Debug;
 use crate::error::{Error, Result};
 use crate::model::judged::JudgedTarget;
 use crate::tickets::{Change, Ticket};
+use crate::writers::Run;
 use crate::writers::outdir::told;
 use crate::writers::profiles::jira_export::JiraIssues;
 use crate::writers::publish::{Draft, Hook, Staging, Step};
-use crate::writers::{Run, Told};
 
 /// Every profile, in the order in which their files are written.
 pub static PROFILES: &[&dyn Profile] = &[
@@ -196,17 +196,17 @@ impl<'r> Exports<'r> {
         Self(profiles.iter().map(wanted).collect())
     }
 
-    /// Has every profile take the next tickets.
-    pub(super) fn take(
+    /// Has every profile take the next tickets, each with its target.
+    pub(super) fn take<'t>(
         &mut self,
-        targets: &[Told<'_>],
+        tickets: impl Iterator<Item = (&'t Ticket, &'t JudgedTarget)>,
         staging: &mut Staging<'_>,
         before: &mut Hook<'_>,
     ) -> Result<()> {
         let mut files = Files { staging, before };
-        for Told { target, ticket } in targets {
+        for (ticket, target) in tickets {
             for wanted in &mut self.0 {
-                ticket.as_ref().map_or(Ok(()), |ticket| wanted.take(ticket, target, &mut files))?;
+                wanted.take(ticket, target, &mut files)?;
             }
         }
         Ok(())

@@ -13,9 +13,11 @@ use crate::model::judged::{JudgedTarget, Judgement, Priority, Verdict};
 use crate::model::policy::Policy;
 use crate::tickets::fixtures::{inputs, policy, target, time, with_sources};
 use crate::tickets::{Author, Change, Setting, Standing, Status, Templates};
+use crate::writers::cited::CitedFiles;
 use crate::writers::escape::CsvCells;
 use crate::writers::outdir::OutDir;
 use crate::writers::profiles::*;
+use crate::writers::tests::top_sources_of;
 use crate::writers::{Account, tickets_csv, write_outputs};
 
 /// The files of a run by name.
@@ -48,9 +50,9 @@ pub(super) fn publish_under(
         judgement: &judgement,
         author: &author,
         standing,
-        sources: &|target| Box::new(target.top_sources.iter().cloned()),
+        sources: &top_sources_of,
         inputs: &inputs,
-        book: &inputs,
+        cited: &CitedFiles::new(&inputs, &CsvCells::default()),
         account: &Account::default(),
         profiles: chosen,
         csv: &CsvCells::default(),

@@ -10,7 +10,7 @@ mod scene;
 
 use helotriage::correlate::{Correlator, Evidence, Interest, World};
 use helotriage::judge::Judge;
-use helotriage::model::judged::{JudgedSource, Judgement};
+use helotriage::model::judged::{JudgedSource, JudgedTarget, Judgement};
 
 use make::{Made, shows_helo};
 use naive::{NaiveSource, NaiveTarget};
@@ -48,6 +48,12 @@ fn seen(source: &JudgedSource) -> NaiveSource {
     }
 }
 
+/// What is compared of a target's sources, in their order.
+fn sources_of(judge: &Judge<'_>, target: &JudgedTarget) -> Vec<NaiveSource> {
+    let facts_of = judge.sources_of(target);
+    target.sources.iter().map(|&source| seen(&facts_of(source).unwrap())).collect()
+}
+
 /// What is compared of all targets, in their order.
 fn compared(judge: &Judge<'_>, judgement: &Judgement) -> Vec<NaiveTarget> {
     let targets = judgement.targets.iter().map(|target| NaiveTarget {
@@ -64,7 +70,7 @@ fn compared(judge: &Judge<'_>, judgement: &Judgement) -> Vec<NaiveTarget> {
         first: target.first_seen,
         last: target.last_seen,
         helo_names: target.helo_names.iter().map(ToString::to_string).collect(),
-        sources: judge.sources(target).map(|source| seen(&source)).collect(),
+        sources: sources_of(judge, target),
     });
     targets.collect()
 }

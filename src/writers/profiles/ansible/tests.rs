@@ -262,7 +262,7 @@ fn yaml_reads_back_what_was_written() {
     assert_eq!(named, ["mx9"]);
     let servers: Vec<&String> = entries.iter().map(|entry| &entry.0).collect();
     let expected: Vec<String> =
-        hosts.iter().map(|host| crate::model::text::shown_short(host, 60)).collect();
+        hosts.iter().map(|host| crate::model::text::shown_short(host, 60).into_owned()).collect();
     assert_eq!(servers, expected.iter().collect::<Vec<_>>());
     for (_, table, rich) in &entries {
         assert!(table.is_empty() != rich.is_empty());
