@@ -3,8 +3,9 @@
 //! targets that it is held against.
 //!
 //! `piece` is what is known of one source on one server's port and day, `note` a single event of it,
-//! `cell` and `evidence` hold millions of them, `interest` says which are kept. `assets`, `names` and `world` say what a
-//! logged server and a source are, `coverage` what the logs can show. Verdicts are `judge`'s.
+//! `cell` and `evidence` hold millions of them, `interest` says which are kept. `assets`, `names` and
+//! `world` say what a logged server and a source are, `coverage` what the logs can show. Verdicts are
+//! `judge`'s.
 
 pub mod times;
 pub mod piece;

@@ -111,8 +111,8 @@ fn scan_words(
     }
     if tally.set_aside > 0 {
         warnings.push(format!(
-            "{path}: {} items of a check's number were set aside: not SMTP (34861 is an AIX patch in \
-             Tenable's feed), or port 0",
+            "{path}: items set aside although they have a check's number: {}; not SMTP (34861 is \
+             an AIX patch in Tenable's feed), or port 0",
             tally.set_aside
         ));
     }

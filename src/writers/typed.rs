@@ -9,22 +9,9 @@ use std::net::IpAddr;
 use crate::model::judged::{Counts, StepDown};
 use crate::model::time::Timestamp;
 
-/// Appends a number. Most counts have one digit.
+/// Appends a number.
 pub(super) fn push_number(to: &mut Vec<u8>, number: u64) {
-    if number < 10 {
-        return to.push(b'0' + number as u8);
-    }
-    let mut digits = [0; 20];
-    let (mut rest, mut start) = (number, digits.len());
-    for digit in digits.iter_mut().rev() {
-        if rest == 0 {
-            break;
-        }
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        start -= 1;
-    }
-    to.extend_from_slice(digits.get(start..).unwrap_or_default());
+    to.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Appends a time.

@@ -4,8 +4,9 @@
 //! `correlation_id` is lower case and never empty; `priority` is not sent, since ServiceNow computes
 //! it from impact and urgency; `due_date` is `yyyy-MM-dd HH:mm:ss` in UTC, which the importing
 //! user's time zone has to be. A row of more than 8,126 bytes would be skipped: of the
-//! description whole items are left out then, and their number is told. `NULL` in capitals would clear a field: no cell has it. `u_status` tells the
-//! ticket's status, for a rule that resolves the incident.
+//! description whole items are left out then, and their number is told. `NULL` in capitals would
+//! clear a field: no cell has it. `u_status` tells the ticket's status, for a rule that resolves the
+//! incident.
 //!
 //! ServiceNow documentation: Importing data using import sets; Coalesce; Priority lookup rules;
 //! Importing date and time values.
