@@ -21,7 +21,7 @@ const BEYOND: usize = 4096;
 /// Bytes at a time when the end of a long line is looked for.
 const STEP: usize = 64 << 10;
 
-/// Spacing of the bytes that are tested for holes: a page, the unit of holes in files.
+/// A page: the unit of holes in files, and of the system's copy of them in memory.
 const PAGE: u64 = 4096;
 
 /// A range of a file.
@@ -55,8 +55,8 @@ pub(super) fn load(
     longest_line: usize,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Loaded> {
-    let from = range.start.saturating_sub(HOLE.len() as u64);
     let first_end = range.end.saturating_add(BEYOND as u64).min(range.size);
+    let from = begin(range.start, first_end, buffer);
     let mut window = Window { file, from, size: range.size, longest_line, buffer };
     window.start(first_end)?;
     let local = |position: u64| (position.saturating_sub(from)) as usize;
@@ -81,6 +81,19 @@ pub(super) fn load(
     let end = window.find_end(start, block_end, &mut loaded)?;
     loaded.text = start..end.max(start);
     Ok(loaded)
+}
+
+/// Where reading begins for a block: at least the bytes before it that tell where its first line
+/// begins, and as many more, less than a page, as it takes that a byte lies at the same place of a
+/// page in memory as in the file. Memory that lies some bytes further, as an allocator's does, takes
+/// up to four times as long to copy into on some processors (`rep movsb` on AMD's Zen 3).
+fn begin(start: u64, first_end: u64, buffer: &mut Vec<u8>) -> u64 {
+    let latest = start.saturating_sub(HOLE.len() as u64);
+    let longest = first_end.saturating_sub(latest).saturating_add(PAGE) as usize;
+    // What is reserved now stays where it is while the first part is read.
+    buffer.reserve(longest.saturating_sub(buffer.len()));
+    let memory = buffer.as_ptr().addr() as u64;
+    latest.saturating_sub(latest.wrapping_sub(memory) % PAGE)
 }
 
 /// A part of a file in memory.
