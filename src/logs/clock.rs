@@ -165,11 +165,20 @@ impl LogTime {
     /// the end; gives the time and the number of bytes read.
     pub fn parse_iso(text: &[u8]) -> Option<(Self, usize)> {
         if let Some(civil) = text.first_chunk().and_then(iso_columns) {
+            // Most logs with a blank between date and time have neither fraction nor zone.
+            if text.get(ISO_COLUMNS) == Some(&b' ') {
+                return Some((Self::Civil(civil), ISO_COLUMNS));
+            }
             let mut cursor = Cursor { text, at: ISO_COLUMNS };
             let micros = cursor.fraction();
             let offset = cursor.zone();
             return Some((Self::Civil(Civil { micros, offset, ..civil }), cursor.at));
         }
+        Self::parse_iso_anyhow(text)
+    }
+
+    /// The same for any columns.
+    fn parse_iso_anyhow(text: &[u8]) -> Option<(Self, usize)> {
         let mut cursor = Cursor { text, at: 0 };
         let (year, month, day) = cursor.iso_date()?;
         cursor.one_of(b"T t_")?;
@@ -347,18 +356,22 @@ impl Clock {
     }
 
     /// UTC of a line's time; none where no year makes the date possible.
+    #[inline]
     pub fn resolve(&self, time: LogTime) -> Option<Timestamp> {
         match time {
             LogTime::Instant(instant) => Some(instant),
             LogTime::Civil(civil) => match self.last.get() {
                 Some((last, resolved)) if last == civil => resolved,
-                _ => {
-                    let resolved = self.resolve_civil(&civil);
-                    self.last.set(Some((civil, resolved)));
-                    resolved
-                }
+                _ => self.resolve_next(&civil),
             },
         }
+    }
+
+    /// UTC of a civil time that is not the last one.
+    fn resolve_next(&self, civil: &Civil) -> Option<Timestamp> {
+        let resolved = self.resolve_civil(civil);
+        self.last.set(Some((*civil, resolved)));
+        resolved
     }
 
     /// What was guessed so far.
@@ -455,32 +468,41 @@ pub fn month_number(name: &[u8]) -> Option<u8> {
 /// Bytes of `2026-11-02T10:00:00`.
 const ISO_COLUMNS: usize = 19;
 
+/// Bytes of it that do not change within a minute.
+const ISO_MINUTE: usize = 17;
+
 thread_local! {
-    /// The last second that the thread read in its columns: neighbouring lines often share it.
-    static LAST_ISO: Cell<Option<([u8; ISO_COLUMNS], Civil)>> = const { Cell::new(None) };
+    /// The last minute that the thread read in its columns: neighbouring lines often share it.
+    static LAST_ISO: Cell<Option<([u8; ISO_MINUTE], Civil)>> = const { Cell::new(None) };
 }
 
 /// An ISO 8601 date and time where both stand in their usual columns, to the second.
+#[inline]
 fn iso_columns(columns: &[u8; ISO_COLUMNS]) -> Option<Civil> {
-    if let Some((known, civil)) = LAST_ISO.get()
-        && known == *columns
-    {
-        return Some(civil);
-    }
-    let [date @ .., b'T' | b' ' | b't' | b'_', _, _, b':', _, _, b':', _, _] = columns else {
+    let [minute @ .., tens, ones] = columns;
+    let civil = match LAST_ISO.get() {
+        Some((known, civil)) if known == *minute => civil,
+        _ => {
+            let civil = iso_minute(minute)?;
+            LAST_ISO.set(Some((*minute, civil)));
+            civil
+        }
+    };
+    let second = two_digits(*tens, *ones).filter(|second| *second <= 60)?;
+    Some(Civil { second, ..civil })
+}
+
+/// The minute that a date and time begins with, `2026-11-02T10:00:`.
+fn iso_minute(columns: &[u8; ISO_MINUTE]) -> Option<Civil> {
+    let [date @ .., b'T' | b' ' | b't' | b'_', h1, h2, b':', m1, m2, b':'] = columns else {
         return None;
     };
-    let mut cursor = Cursor { text: columns, at: 0 };
+    let mut cursor = Cursor { text: date, at: 0 };
     let (year, month, day) = cursor.iso_date().filter(|_| cursor.at == date.len())?;
-    cursor.at += 1;
-    let (hour, minute, second) = cursor.clock_columns()?;
+    let (hour, minute) = (two_digits(*h1, *h2)?, two_digits(*m1, *m2)?);
     let year = Some(year);
-    let civil = Civil { year, month, day, hour, minute, second, micros: 0, offset: None };
-    if !civil.is_valid() {
-        return None;
-    }
-    LAST_ISO.set(Some((*columns, civil)));
-    Some(civil)
+    let civil = Civil { year, month, day, hour, minute, second: 0, micros: 0, offset: None };
+    civil.is_valid().then_some(civil)
 }
 
 #[cfg(test)]

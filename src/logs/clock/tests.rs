@@ -144,4 +144,21 @@ proptest! {
             prop_assert_eq!(LogTime::parse_iso(columns), Some((time, columns.len())));
         }
     }
+
+    #[test]
+    fn columns_are_read_as_anything_else_is(
+        texts in proptest::collection::vec(
+            "20[0-2][0-9][-/][01][0-9]-[0-3][0-9][T x_][0-2][0-9]:[0-6][0-9]:[0-7][0-9]( |[.,Z+-][0-9Z:]{0,6})",
+            1..4,
+        ),
+        second in "[0-7][0-9a]",
+    ) {
+        for text in &texts {
+            let text = text.as_bytes();
+            let same_minute = [&text[..17], second.as_bytes(), &text[19..]].concat();
+            for text in [text, &same_minute] {
+                prop_assert_eq!(LogTime::parse_iso(text), LogTime::parse_iso_anyhow(text));
+            }
+        }
+    }
 }

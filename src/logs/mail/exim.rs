@@ -11,7 +11,7 @@
 use crate::logs::clock::LogTime;
 use crate::logs::fields::split_once;
 use crate::logs::line::{Columns, Line, Outcome, Reject};
-use crate::logs::mail::fact::{Answer, End, Fact, MailRecord, Subject, Success, Weight, key};
+use crate::logs::mail::fact::{Answer, Deed, End, Fact, MailRecord, Subject, Success, Weight, key};
 use crate::logs::mail::{MailFormat, ShowsHelo};
 
 mod host;
@@ -19,8 +19,8 @@ mod pieces;
 
 use host::{Client, split_client};
 use pieces::{
-    after_bounce, after_last, delivery_fact, field, skip_address, skip_fields, split_id, take_pid,
-    take_zone,
+    after_bounce, after_last, delivery_fact, field, protocol_and_login, skip_address, skip_fields,
+    split_id, take_pid, take_zone,
 };
 
 /// The format.
@@ -93,20 +93,27 @@ impl MailFormat for Format {
         out: &mut Vec<MailRecord<'a>>,
     ) -> Option<(Line<'a>, Outcome)> {
         let (time, used) = LogTime::parse_iso(raw)?;
-        let line = Line { time: Some(time), ..Line::bare(raw) };
-        let entry = Entry::of_file(&line, used)?;
-        let has_no_tag = BARE_STARTS.iter().any(|start| take_start(entry.text, start).is_some());
-        (has_no_tag && entry.is_own()).then(|| (line, entry.tell(out)))
+        let entry = Entry::of_file(raw, time, used)?;
+        let starts = if entry.id.is_some() { MESSAGE_STARTS } else { CLIENT_STARTS };
+        let is_certain = starts.iter().any(|start| take_start(entry.text, start).is_some());
+        is_certain.then(|| (Line { time: Some(time), ..Line::bare(raw) }, entry.tell(out)))
     }
 }
 
 /// How the most frequent entries go on behind time, process and message id: not with anything that
 /// could be the tag of a syslog head.
-const BARE_STARTS: &[&[u8]] = &[b"<= ", b"=> ", b"-> ", b"== ", b"** ", b"Completed", b"H="];
+const MESSAGE_STARTS: &[&[u8]] =
+    &[b"<= ", b"=> ", b"-> ", b"== ", b"** ", b"Completed", CLIENT_START];
+
+/// How those begin that have no message id.
+const CLIENT_STARTS: &[&[u8]] = &[CLIENT_START];
+
+/// What stands before a client.
+const CLIENT_START: &[u8] = b"H=";
 
 /// How the messages begin that name no message id.
 const STARTS: &[&[u8]] = &[
-    b"H=",
+    CLIENT_START,
     b"SMTP connection from ",
     b"no MAIL in SMTP connection from ",
     b"rejected EHLO from ",
@@ -132,6 +139,7 @@ const STARTS: &[&[u8]] = &[
 /// Where a message without an id names its client, and what its line proves. The client's own text
 /// stands behind the client in all of these.
 const ANCHORED: &[(&[u8], Kind)] = &[
+    (CLIENT_START, Kind::Verdict),
     (b"SMTP connection from ", Kind::Connection),
     (b"no MAIL in SMTP connection from ", Kind::NoMail),
     (b"rejected EHLO from ", Kind::HeloRefused),
@@ -145,7 +153,6 @@ const ANCHORED: &[(&[u8], Kind)] = &[
     (b"unexpected disconnection while reading SMTP command from ", Kind::Lost),
     (b"TLS error on connection from ", Kind::TlsLost),
     (b"SMTP protocol synchronization error (input sent without waiting for greeting): rejected connection from H=", Kind::Early),
-    (b"H=", Kind::Verdict),
 ];
 
 /// What a line without a message id says.
@@ -180,7 +187,10 @@ enum Kind {
 /// One entry of the log: its time, process and text.
 #[derive(Debug, Clone, Copy)]
 struct Entry<'a> {
-    line: Line<'a>,
+    raw: &'a [u8],
+    time: LogTime,
+    /// The host of a syslog head.
+    host: Option<&'a [u8]>,
     pid: Option<&'a [u8]>,
     /// The message's id, where the text begins with one.
     id: Option<&'a [u8]>,
@@ -194,27 +204,27 @@ impl<'a> Entry<'a> {
     fn parse(line: &Line<'a>) -> Option<Self> {
         if !line.tag.is_some_and(|tag| tag.starts_with(b"exim")) {
             let (time, used) = LogTime::parse_iso(line.raw)?;
-            return Self::of_file(&Line { time: Some(time), ..*line }, used);
+            return Self::of_file(line.raw, time, used);
         }
         let (time, rest) = match LogTime::parse_iso(line.body) {
             Some((time, used)) => take_zone(time, line.body.get(used..)?.strip_prefix(b" ")?),
             None => (line.time?, line.body),
         };
-        let entry = Self::new(*line, time, rest);
-        Some(Self { pid: entry.pid.or(line.pid), ..entry })
+        let entry = Self::new(line.raw, time, rest);
+        Some(Self { host: line.host, pid: entry.pid.or(line.pid), ..entry })
     }
 
     /// The entry of a line that begins with its time, which ends at `used`.
-    fn of_file(line: &Line<'a>, used: usize) -> Option<Self> {
-        let (time, rest) = take_zone(line.time?, line.raw.get(used..)?.strip_prefix(b" ")?);
-        Some(Self::new(Line { host: None, ..*line }, time, rest))
+    fn of_file(raw: &'a [u8], time: LogTime, used: usize) -> Option<Self> {
+        let (time, rest) = take_zone(time, raw.get(used..)?.strip_prefix(b" ")?);
+        Some(Self::new(raw, time, rest))
     }
 
     /// The entry whose head ends before `rest`.
-    fn new(line: Line<'a>, time: LogTime, rest: &'a [u8]) -> Self {
+    fn new(raw: &'a [u8], time: LogTime, rest: &'a [u8]) -> Self {
         let (pid, text) = take_pid(rest);
         let (id, text) = split_id(text).map_or((None, text), |(id, text)| (Some(id), text));
-        Self { line: Line { time: Some(time), ..line }, pid, id, text }
+        Self { raw, time, host: None, pid, id, text }
     }
 
     /// Whether it begins as the entries of no other program do.
@@ -253,7 +263,7 @@ impl<'a> Entry<'a> {
             None => return self.conversation(text, out),
         };
         if let Some(fact) = fact {
-            out.push(MailRecord::new(&self.line, subject, fact));
+            out.push(self.record(subject, fact));
         }
         Ok(())
     }
@@ -266,18 +276,13 @@ impl<'a> Entry<'a> {
         };
         let (client, fields) = split_client(at_client).ok_or(NO_CLIENT)?;
         let session = self.session(client);
-        let extended = field(fields, b" P=").is_some_and(|p| p.starts_with(b"esmtp"));
+        let (protocol, login) = protocol_and_login(fields);
+        let extended = protocol.is_some_and(|protocol| protocol.starts_with(b"esmtp"));
         let name = client.helo.or(client.host.filter(|_| extended));
-        if name.is_some() || extended {
-            let fact = Fact::Helo { answer: Answer::Accepted, weight: Weight::Hint, name };
-            self.push(&session, fact, out);
-        }
-        if let Some(authenticator) = field(fields, b" A=") {
-            let user = split_once(authenticator, b':').map(|(_, user)| user);
-            self.push(&session, Fact::Auth { success: Success::Ok, user }, out);
-        }
-        self.push(&session, Fact::Queued { queue: Some(queue) }, out);
-        self.end_line(&session, out);
+        let helo = Fact::Helo { answer: Answer::Accepted, weight: Weight::Hint, name };
+        let helo = (name.is_some() || extended).then_some(helo);
+        let queued = Fact::Queued { queue: Some(queue) };
+        self.push_all(&session, [helo, login.map(logged_in), Some(queued)], out);
         Ok(())
     }
 
@@ -289,10 +294,7 @@ impl<'a> Entry<'a> {
             return if at_client.contains(&b'[') { Err(NO_CLIENT) } else { Ok(()) };
         };
         let session = self.session(client);
-        for fact in tell(kind, &session, rest).into_iter().flatten() {
-            self.push(&session, fact, out);
-        }
-        self.end_line(&session, out);
+        self.push_all(&session, tell(kind, &session, rest), out);
         Ok(())
     }
 
@@ -302,13 +304,21 @@ impl<'a> Entry<'a> {
         let (subject, lines) = match (client.port_text, self.pid) {
             (Some(port), _) => (key(&[b"exim:", client.address, port]), Lines::Many),
             (None, Some(pid)) => (key(&[b"exim#", pid, client.address]), Lines::Many),
-            (None, None) => (key(&[b"exim=", self.line.raw]), Lines::One),
+            (None, None) => (key(&[b"exim=", self.raw]), Lines::One),
         };
         Session { client, subject: Subject::Session(subject), lines }
     }
 
-    /// Ends a session that is one line.
-    fn end_line(&self, session: &Session<'a>, out: &mut Vec<MailRecord<'a>>) {
+    /// Everything that a line says of its session. A session that is one line ends with it.
+    fn push_all(&self, session: &Session<'a>, facts: Facts<'a>, out: &mut Vec<MailRecord<'a>>) {
+        if session.lines == Lines::One
+            && let Some(alone) = at_once(&facts)
+        {
+            return self.push(session, alone, out);
+        }
+        for fact in facts.into_iter().flatten() {
+            self.push(session, fact, out);
+        }
         let over = out.last().is_some_and(|last| matches!(last.fact, Fact::Disconnect { .. }));
         if session.lines == Lines::One && !over {
             self.push(session, Fact::Disconnect { end: End::Untold, summary: None }, out);
@@ -317,12 +327,19 @@ impl<'a> Entry<'a> {
 
     fn push(&self, session: &Session<'a>, fact: Fact<&'a [u8]>, out: &mut Vec<MailRecord<'a>>) {
         let client = &session.client;
-        let mut record = MailRecord::new(&self.line, session.subject, fact);
-        record.client = client.ip;
-        record.client_port = client.port;
-        record.local_ip = client.local_ip;
-        record.local_port = client.local_port;
-        out.push(record);
+        out.push(MailRecord {
+            client: client.ip,
+            client_port: client.port,
+            local_ip: client.local_ip,
+            local_port: client.local_port,
+            ..self.record(session.subject, fact)
+        });
+    }
+
+    /// A record that knows nothing of the ends.
+    fn record(&self, subject: Subject, fact: Fact<&'a [u8]>) -> MailRecord<'a> {
+        let line = Line { time: Some(self.time), host: self.host, ..Line::default() };
+        MailRecord::new(&line, subject, fact)
     }
 }
 
@@ -331,6 +348,22 @@ type Read = std::result::Result<(), Reject>;
 
 /// What one line tells of its session: at most this many facts.
 type Facts<'a> = [Option<Fact<&'a [u8]>>; 3];
+
+/// The facts of a session's only line as one, if there is one for them.
+fn at_once<'a>(facts: &Facts<'a>) -> Option<Fact<&'a [u8]>> {
+    let (mut helo, mut name, mut deed) = (None, None, None);
+    for fact in facts.iter().flatten() {
+        match *fact {
+            Fact::Helo { answer, weight: Weight::Hint, name: given } => {
+                (helo, name) = (Some(answer), given);
+            }
+            Fact::Refused => deed = Some(Deed::Refused),
+            Fact::Queued { queue: Some(queue) } => deed = Some(Deed::Queued { queue }),
+            _ => return None,
+        }
+    }
+    Some(Fact::Alone { helo, name, deed: deed? })
+}
 
 const NO_CLIENT: Reject = Reject::new("client", "host (helo) [address]:port");
 
@@ -413,13 +446,13 @@ fn no_mail<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>
     };
     let end = if said || named.is_some() { End::Orderly } else { End::Lost };
     let over = Fact::Disconnect { end, summary: None };
-    [named.or(unnamed), authenticated(rest), Some(over)]
+    [named.or(unnamed), field(rest, b" A=").map(logged_in), Some(over)]
 }
 
-/// `A=authenticator:user` of a line about a session.
-fn authenticated(rest: &[u8]) -> Option<Fact<&[u8]>> {
-    let user = field(rest, b" A=").map(|a| split_once(a, b':').map(|(_, user)| user))?;
-    Some(Fact::Auth { success: Success::Ok, user })
+/// What `authenticator:user` says.
+fn logged_in(authenticator: &[u8]) -> Fact<&[u8]> {
+    let user = split_once(authenticator, b':').map(|(_, user)| user);
+    Fact::Auth { success: Success::Ok, user }
 }
 
 /// What an access list said: what stands behind `H=host (name) [address]`. The client's own text

@@ -115,6 +115,16 @@ pub enum Fact<T> {
         /// What the server itself says of the whole session.
         summary: Option<Summary>,
     },
+    /// All that is told of a session whose other lines cannot be known: what its only line says, in
+    /// one fact. The same as [`Fact::Helo`] as a hint, the deed, and [`Fact::Disconnect`].
+    Alone {
+        /// What became of HELO, where the line tells.
+        helo: Option<Answer>,
+        /// The name that the client gave in it.
+        name: Option<T>,
+        /// What else the line tells.
+        deed: Deed,
+    },
     /// Another process of this server goes on with the connection: the next session that opens
     /// with this client under another key is the same one.
     HandOver,
@@ -186,6 +196,18 @@ pub enum End {
     Orderly,
     /// Lost, timed out, cut.
     Lost,
+}
+
+/// What a session's only line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// As [`Fact::Refused`].
+    Refused,
+    /// As [`Fact::Queued`].
+    Queued {
+        /// The message.
+        queue: u64,
+    },
 }
 
 /// What a server says at the end of the whole session.
@@ -307,6 +329,13 @@ impl<T> Fact<T> {
             Self::Queued { queue } => Fact::Queued { queue: queue.map(key) },
             Self::Ending(end) => Fact::Ending(end),
             Self::Disconnect { end, summary } => Fact::Disconnect { end, summary },
+            Self::Alone { helo, name, deed } => {
+                let deed = match deed {
+                    Deed::Refused => Deed::Refused,
+                    Deed::Queued { queue } => Deed::Queued { queue: key(queue) },
+                };
+                Fact::Alone { helo, name: name.map(text), deed }
+            }
             Self::HandOver => Fact::HandOver,
             Self::Delivery { next_hop, domain, queued_as } => {
                 Fact::Delivery { next_hop, domain: text(domain), queued_as: queued_as.map(key) }

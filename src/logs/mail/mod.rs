@@ -30,7 +30,7 @@ pub mod zeek_smtp;
 mod testing;
 
 pub use batch::FactBatch;
-pub use fact::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key};
+pub use fact::{Answer, Deed, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key};
 pub use sessions::{Assembler, CarriedSessions, Finished, Generation, Keep, Limits, ToldBy};
 
 /// Every mail format, in the order of recognition: the first that recognises a line has it.

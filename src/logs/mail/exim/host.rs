@@ -6,12 +6,9 @@
 //! another `) [address]`.
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
 
-use memchr::memmem;
-
-use crate::logs::fields::split_once;
-use crate::model::net::{parse_ip, parse_port};
+use crate::logs::fields::{find_near, split_once};
+use crate::model::net::{parse_ip, parse_port, take_ipv4};
 
 /// A client as a line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,25 +34,22 @@ pub(super) struct Client<'a> {
 /// Cuts a client off the start of the text.
 pub(super) fn split_client(text: &[u8]) -> Option<(Client<'_>, &[u8])> {
     let (host, rest) = take_host(text);
-    let (helo, rest) = match rest.strip_prefix(b"(") {
+    let (helo, (ends, rest)) = match rest.strip_prefix(b"(") {
         Some(inner) => {
-            let end = end_of_helo(inner)?;
-            (inner.get(..end), inner.get(end.checked_add(2)?..)?)
+            let (name, ends) = split_helo(inner)?;
+            (Some(name), ends)
         }
-        None => (None, rest),
+        None => (None, take_ends(rest)?),
     };
-    let (address, rest) = split_once(rest.strip_prefix(b"[")?, b']')?;
-    let (port_text, rest) = take_port(rest);
-    let (local_ip, local_port, rest) = take_local(rest).unwrap_or((None, None, rest));
     let client = Client {
         host,
         helo: helo.filter(|name| !name.is_empty()),
-        address,
-        ip: parse_ip(address),
-        port_text,
-        port: port_text.and_then(parse_port),
-        local_ip,
-        local_port,
+        address: ends.address,
+        ip: ends.ip,
+        port_text: ends.port_text,
+        port: ends.port_text.and_then(parse_port),
+        local_ip: ends.local_ip,
+        local_port: ends.local_port,
     };
     Some((client, rest))
 }
@@ -71,53 +65,98 @@ fn take_host(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
     }
 }
 
-/// What the server writes behind a client, in the lines that this program reads.
+/// Where a client and the server meet: `[address]:port I=[local]:port`.
+#[derive(Debug, Clone, Copy)]
+struct Ends<'a> {
+    address: &'a [u8],
+    ip: Option<IpAddr>,
+    port_text: Option<&'a [u8]>,
+    local_ip: Option<IpAddr>,
+    local_port: Option<u16>,
+}
+
+/// The ends, and what follows them.
+type Located<'a> = (Ends<'a>, &'a [u8]);
+
+fn take_ends(text: &[u8]) -> Option<Located<'_>> {
+    let (address, ip, rest) = take_address(text.strip_prefix(b"[")?)?;
+    let (port_text, rest) = take_port(rest);
+    let (local_ip, local_port, rest) = take_local(rest).unwrap_or((None, None, rest));
+    Some((Ends { address, ip, port_text, local_ip, local_port }, rest))
+}
+
+/// `address]`.
+fn take_address(text: &[u8]) -> Option<(&[u8], Option<IpAddr>, &[u8])> {
+    // Most are read in one pass.
+    if let Some((ip, rest)) = take_ipv4(text)
+        && let Some(behind) = rest.strip_prefix(b"]")
+    {
+        let address = text.get(..text.len().checked_sub(rest.len())?)?;
+        return Some((address, Some(IpAddr::V4(ip)), behind));
+    }
+    let (address, behind) = split_once(text, b']')?;
+    Some((address, parse_ip(address), behind))
+}
+
+/// Words that the server writes behind a client, in the lines that this program reads; fields
+/// aside.
 const CONTINUATIONS: &[&[u8]] = &[
-    b" F=<",
-    b" P=",
-    b" X=",
-    b" CV=",
-    b" A=",
-    b" D=",
-    b" U=",
-    b" PRX=",
+    b" rejected ",
+    b" temporarily rejected ",
     b" (TCP/IP connection count",
     b" closed by ",
     b" lost",
-    b" rejected ",
-    b" temporarily rejected ",
     b" sender verify ",
     b" Warning: ",
     b" incomplete transaction ",
     b" AUTH ",
     b" dropped: ",
-    b": ",
 ];
 
-/// Where the HELO text ends: at the first `) [address]` behind which the server goes on, since
-/// HELO names hold no parentheses unless `helo_accept_junk_hosts` lets them; else at the last.
-fn end_of_helo(inner: &[u8]) -> Option<usize> {
-    static FIND_END: LazyLock<memmem::Finder<'static>> =
-        LazyLock::new(|| memmem::Finder::new(b") ["));
+/// Whether the server goes on like this behind a client.
+fn continues(rest: &[u8]) -> bool {
+    match rest {
+        []
+        | [b' ', b'F', b'=', b'<', ..]
+        | [b' ', b'P' | b'X' | b'A' | b'D' | b'U', b'=', ..]
+        | [b' ', b'C', b'V', b'=', ..]
+        | [b' ', b'P', b'R', b'X', b'=', ..]
+        | [b':', b' ', ..] => true,
+        _ => CONTINUATIONS.iter().any(|words| rest.starts_with(words)),
+    }
+}
+
+/// Parts the HELO text from what stands behind it: at the first `) [address]` behind which the
+/// server goes on, since HELO names hold no parentheses unless `helo_accept_junk_hosts` lets them;
+/// else at the last.
+fn split_helo(inner: &[u8]) -> Option<(&[u8], Located<'_>)> {
     let mut last = None;
-    for at in FIND_END.find_iter(inner) {
-        let Some(rest) = behind_address(inner.get(at..).unwrap_or_default()) else { continue };
-        let rest = take_port(rest).1;
-        let rest = take_local(rest).map_or(rest, |(_, _, rest)| rest);
-        if rest.is_empty() || CONTINUATIONS.iter().any(|words| rest.starts_with(words)) {
-            return Some(at);
+    let mut from = 0usize;
+    while let Some(found) = find_near(inner.get(from..)?, b')') {
+        let at = from.checked_add(found)?;
+        from = at.checked_add(1)?;
+        let (name, behind) = (inner.get(..at)?, inner.get(from..)?);
+        let Some(ends) = behind.strip_prefix(b" ").and_then(take_servers_ends) else { continue };
+        let split = (name, ends);
+        if continues(ends.1) {
+            return Some(split);
         }
-        last = Some(at);
+        last = Some(split);
     }
     last
 }
 
-/// What stands behind `) [address]`, if it is something that the server writes there.
-fn behind_address(text: &[u8]) -> Option<&[u8]> {
-    let (address, rest) = split_once(text.get(3..)?, b']')?;
-    let readable = address.iter().all(|b| b.is_ascii_alphanumeric() || b".:%".contains(b));
-    let closes = matches!(rest.first(), None | Some(b' ' | b':' | b','));
-    (readable && !address.is_empty() && closes).then_some(rest)
+/// The ends, if they are something that the server writes.
+fn take_servers_ends(text: &[u8]) -> Option<Located<'_>> {
+    let ends = take_ends(text)?;
+    let address = ends.0.address;
+    // All bytes are looked at: that is quicker than to stop at the first that does not fit.
+    let readable = address.iter().fold(true, |fits, byte| {
+        fits & (byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b':' | b'%'))
+    });
+    let behind = text.get(address.len().checked_add(2)?..)?.first();
+    let closes = matches!(behind, None | Some(b' ' | b':' | b','));
+    (readable && !address.is_empty() && closes).then_some(ends)
 }
 
 fn take_port(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
@@ -138,6 +177,8 @@ fn take_local(text: &[u8]) -> Option<(Option<IpAddr>, Option<u16>, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn shown(text: &str) -> String {
@@ -187,6 +228,49 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    /// Where the HELO text ends, by all that may stand behind it.
+    fn end_of_helo(inner: &[u8]) -> Option<usize> {
+        const FIELDS: [&[u8]; 9] =
+            [b" F=<", b" P=", b" X=", b" CV=", b" A=", b" D=", b" U=", b" PRX=", b": "];
+        let mut last = None;
+        for at in memchr::memmem::find_iter(inner, b") [") {
+            let Some((address, rest)) = split_once(&inner[at + 3..], b']') else { continue };
+            let readable = address.iter().all(|b| b.is_ascii_alphanumeric() || b".:%".contains(b));
+            let closes = matches!(rest.first(), None | Some(b' ' | b':' | b','));
+            if !readable || address.is_empty() || !closes {
+                continue;
+            }
+            let rest = take_port(rest).1;
+            let rest = take_local(rest).map_or(rest, |(_, _, rest)| rest);
+            let mut words = CONTINUATIONS.iter().chain(&FIELDS);
+            if rest.is_empty() || words.any(|words| rest.starts_with(words)) {
+                return Some(at);
+            }
+            last = Some(at);
+        }
+        last
+    }
+
+    proptest! {
+        #[test]
+        fn addresses_are_read_alike(text in "[0-9]{0,4}([.:][0-9a-f]{0,3}){2,4}\\]?[:0-9]{0,5}\\]?") {
+            let text = text.as_bytes();
+            let expected = split_once(text, b']').map(|(text, rest)| (text, parse_ip(text), rest));
+            prop_assert_eq!(take_address(text), expected);
+        }
+
+        #[test]
+        fn helo_ends_at_the_same_place(
+            text in "([a)]|\\) |\\[|\\) \\[(1\\.2\\.3\\.4|::1|a b|)\\](:25|)( I=\\[1\\.2\\.3\\.4\\](:25|)|)( F=<|,| P=| A|: | PRX=| D=| CV|)){0,5}",
+        ) {
+            let inner = text.as_bytes();
+            let expected = end_of_helo(inner).map(|end| {
+                (&inner[..end], take_ends(&inner[end + 2..]).unwrap().1)
+            });
+            prop_assert_eq!(split_helo(inner).map(|(name, ends)| (name, ends.1)), expected);
         }
     }
 }

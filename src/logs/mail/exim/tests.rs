@@ -32,6 +32,11 @@ fn facts(raw: &str) -> String {
             if queued_as.is_some() { "filter" } else { "hop" }
         ),
         Fact::Queued { .. } => "queued".to_owned(),
+        Fact::Alone { helo, name, deed } => {
+            let name = String::from_utf8_lossy(name.unwrap_or(b"-")).into_owned();
+            let deed = if deed == Deed::Refused { "refused" } else { "queued" };
+            helo.map_or(format!("alone {deed}"), |helo| format!("alone {helo:?} {name} {deed}"))
+        }
         other => format!("{other:?}"),
     };
     records.iter().map(word).collect::<Vec<_>>().join("; ")
@@ -52,7 +57,10 @@ fn lines_and_what_they_prove() {
         (format!("temporarily rejected \"EHLO probe.example\" from {client}"), "helo Rejected Proof probe.example; Refused"),
         ("rejected EHLO from [198.51.100.7]:4001: syntactically invalid argument(s): _x".to_owned(), "helo Rejected Hint -; Refused"),
         ("[67] rejected MAIL from [198.51.100.7]: no HELO/EHLO given".to_owned(), "helo NotSent Hint -; Refused"),
-        ("rejected MAIL from [198.51.100.7]: no HELO/EHLO given".to_owned(), "Refused; end Untold"),
+        ("rejected MAIL from [198.51.100.7]: no HELO/EHLO given".to_owned(), "alone refused"),
+        ("H=(probe.example) [198.51.100.7] F=<a@b.example> rejected RCPT <c@d.example>: no".to_owned(), "alone Accepted probe.example refused"),
+        ("1xVg28-00002a-3D <= a@b.example H=mx.example [198.51.100.7] P=esmtp S=363".to_owned(), "alone Accepted mx.example queued"),
+        ("1xVg28-00002a-3D <= a@b.example H=mx.example [198.51.100.7] P=esmtpa A=plain:ann S=363".to_owned(), "helo Accepted Hint mx.example; auth Ok ann; queued; end Untold"),
         (format!("plain authenticator failed for {client}: 535 Incorrect authentication data (set_id=bob)"), "helo Accepted Hint probe.example; auth Failed -"),
         ("SMTP protocol error in \"AUTH LOGIN\" H=(probe.example) [198.51.100.7]:4001 AUTH command used when not advertised".to_owned(), "helo Accepted Hint probe.example; Refused"),
         ("1xVg28-00002a-3D <= a@b.example H=mx.example [198.51.100.7]:4001 P=esmtpsa X=TLS1.3 A=plain:ann S=363".to_owned(), "helo Accepted Hint mx.example; auth Ok ann; queued"),

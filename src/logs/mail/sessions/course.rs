@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::logs::mail::fact::{Answer, End, Fact, Success, Summary, Verb, Weight};
+use crate::logs::mail::fact::{Answer, Deed, End, Fact, Success, Summary, Verb, Weight};
 use crate::logs::mail::sessions::dialogue::Dialogue;
 use crate::logs::mail::{FORMATS, Logs};
 use crate::model::session::{Auth, Helo, Outcome, Proves};
@@ -31,7 +31,9 @@ pub(super) struct Course {
 /// The names that a client gave with a fact: in HELO, and of the user who logged in.
 pub(super) fn names_of<T: Copy>(fact: &Fact<T>) -> (Option<T>, Option<T>) {
     match *fact {
-        Fact::Helo { name, .. } | Fact::Command { verb: Verb::Helo, name } => (name, None),
+        Fact::Helo { name, .. }
+        | Fact::Alone { name, .. }
+        | Fact::Command { verb: Verb::Helo, name } => (name, None),
         Fact::Auth { success: Success::Ok, user } => (None, user),
         _ => (None, None),
     }
@@ -63,6 +65,7 @@ impl Course {
                 Proves::Presence
             }
             Fact::Disconnect { end, summary } => self.take_disconnect(end, summary, &mut cite),
+            Fact::Alone { helo, deed, .. } => return self.take_alone(helo, deed, cite),
             Fact::Delivery { .. } => Proves::Delivery,
             Fact::Seen
             | Fact::Announced { .. }
@@ -174,6 +177,22 @@ impl Course {
         match summary.helo {
             Some(answer) => self.take_helo(answer, Weight::Proof),
             None => Proves::Presence,
+        }
+    }
+
+    /// Proofs are told in their order.
+    fn take_alone(&mut self, helo: Option<Answer>, deed: Deed, mut cite: impl FnMut(Proves)) {
+        let presence = self.take_disconnect(End::Untold, None, &mut cite);
+        cite(presence);
+        if let Some(answer) = helo {
+            cite(self.take_helo(answer, Weight::Hint));
+        }
+        match deed {
+            Deed::Refused => self.refused = true,
+            Deed::Queued { .. } => {
+                self.queued = self.queued.saturating_add(1);
+                cite(Proves::Queued);
+            }
         }
     }
 

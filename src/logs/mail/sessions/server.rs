@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::logs::mail::FORMATS;
 use crate::logs::mail::batch::BatchFact;
-use crate::logs::mail::fact::{Fact, Subject, fold};
+use crate::logs::mail::fact::{Deed, Fact, Subject, fold};
 use crate::logs::mail::sessions::messages::Message;
 use crate::logs::mail::sessions::open::{At, Open};
 use crate::logs::mail::sessions::seen::Seen;
@@ -192,6 +192,12 @@ impl ServerSessions {
             Fact::Queued { queue: Some(queue) } => self.enqueue(queue, place, around.limits),
             Fact::HandOver => self.hand_over(place, around.at.time),
             Fact::Disconnect { .. } => self.close(place, around.out),
+            Fact::Alone { deed, .. } => {
+                if let Deed::Queued { queue } = deed {
+                    self.enqueue(queue, place, around.limits);
+                }
+                self.close(place, around.out);
+            }
             _ => {}
         }
         told

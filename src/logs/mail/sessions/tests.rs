@@ -2,7 +2,7 @@
 
 use super::{Assembler, CarriedSessions, Finished, Keep, Limits};
 use crate::logs::mail::testing::sessions;
-use crate::logs::mail::{End, Fact, FactBatch, MailRecord, Subject};
+use crate::logs::mail::{Answer, Deed, End, Fact, FactBatch, MailRecord, Subject, Weight};
 use crate::model::session::Outcome;
 use crate::model::time::Timestamp;
 
@@ -81,6 +81,47 @@ impl Feed {
         batch.add(&record, 0, 0, time, b"mx1");
         self.assembler.take(&batch, 0, self.line, &mut self.out);
     }
+}
+
+#[test]
+fn a_line_alone_tells_what_its_facts_tell_one_by_one() {
+    let (answer, weight) = (Answer::Accepted, Weight::Hint);
+    let helo = Fact::Helo { answer, weight, name: Some(b"x".as_slice()) };
+    let refused = (Fact::Refused, Deed::Refused);
+    let queued = (Fact::Queued { queue: Some(7) }, Deed::Queued { queue: 7 });
+    for (fact, deed) in [refused, queued] {
+        for helo in [Some(helo), None] {
+            let end = Fact::Disconnect { end: End::Untold, summary: None };
+            let facts: Vec<_> = helo.into_iter().chain([fact, end]).collect();
+            let name = helo.map(|_| b"x".as_slice());
+            let alone = [Fact::Alone { helo: helo.map(|_| answer), name, deed }];
+            let [expected, told, whole] =
+                [(&facts[..], false), (&alone, false), (&alone, true)].map(of_one_line);
+            assert_eq!(told, expected);
+            assert_eq!(whole, expected);
+        }
+    }
+}
+
+/// The sessions of one line that says this, and of the line that tells of its message's end,
+/// finished by a worker or not.
+fn of_one_line((facts, by_worker): (&[Fact<&[u8]>], bool)) -> Vec<Finished> {
+    let mut batch = FactBatch::default();
+    let line = crate::logs::line::Line::bare(b"");
+    let removed = (1, Subject::Message(7), Fact::Removed);
+    let facts = facts.iter().map(|fact| (0, Subject::Session(1), *fact)).chain([removed]);
+    for (number, subject, fact) in facts {
+        let record = MailRecord::new(&line, subject, fact);
+        batch.add(&record, 0, number, Some(Timestamp::from_seconds(1_800_000_000)), b"mx1");
+    }
+    if by_worker {
+        batch.finish_sessions();
+    }
+    let mut assembler = Assembler::new(Keep::AllLines, Limits::default());
+    let mut out = Vec::new();
+    assembler.take(&batch, 0, 1, &mut out);
+    assembler.finish(&mut out);
+    out
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 
 use crate::logs::mail::batch::{BatchFact, Text};
-use crate::logs::mail::fact::{Fact, Subject};
+use crate::logs::mail::fact::{Deed, Fact, Subject};
 use crate::logs::mail::sessions::cited::Cited;
 use crate::logs::mail::sessions::course::{Course, names_of};
 use crate::logs::mail::sessions::nearby::{Id, Nearby};
@@ -106,6 +106,36 @@ impl Wholes {
     /// The messages that a session brought, and when each was last spoken of.
     pub(super) fn messages(&self, whole: &Whole) -> &[(u64, Timestamp)] {
         self.messages.get(whole.messages.0 as usize..whole.messages.1 as usize).unwrap_or_default()
+    }
+
+    /// Adds a session of one fact that brought no message: nothing more can be said of it.
+    fn add_alone(&mut self, index: u32, record: &BatchFact, key: u64, time: Timestamp) -> u32 {
+        let (session, lines) = (self.sessions.len() as u32, self.lines.len() as u32);
+        self.sessions.push(self.finished.len() as u32);
+        let mut course = Course::default();
+        course.take(&record.fact, |proves| self.lines.push((record.line, proves)));
+        let (helo, auth, outcome) = course.conclude(record.format, false);
+        let (helo_name, user) = names_of(&record.fact);
+        self.finished.push(Whole {
+            first: index,
+            last: index,
+            key,
+            format: record.format,
+            client: record.client,
+            client_port: record.client_port,
+            local_ip: record.local_ip,
+            local_port: record.local_port,
+            start: Some(time),
+            end: Some(time),
+            helo,
+            auth,
+            outcome,
+            helo_name,
+            user,
+            lines: (lines, self.lines.len() as u32),
+            messages: (0, 0),
+        });
+        session
     }
 
     /// Something else has a say in the session.
@@ -255,6 +285,9 @@ impl Search {
         }
         let at = match known {
             Some(talk) => talk,
+            None if matches!(record.fact, Fact::Alone { deed: Deed::Refused, .. }) => {
+                return found.add_alone(index, record, key, time);
+            }
             None if matches!(record.fact, Fact::Disconnect { .. }) && record.client.is_none() => {
                 return NONE;
             }
@@ -271,6 +304,12 @@ impl Search {
                 self.announce(found, at, queue, time);
             }
             Fact::Disconnect { .. } => self.end(found, at),
+            Fact::Alone { deed, .. } => {
+                if let Deed::Queued { queue } = deed {
+                    self.announce(found, at, queue, time);
+                }
+                self.end(found, at);
+            }
             // Its texts are kept nowhere here.
             Fact::Delivery { .. } => self.give_up(found, at),
             _ => {}
@@ -365,7 +404,7 @@ impl Search {
 
     /// The conversation ended; its messages may still be in the queue.
     fn end(&mut self, found: &mut Wholes, at: u32) {
-        let Some(talk) = self.talks.get_mut(at as usize) else { return };
+        let Some(talk) = self.talks.get_mut(at as usize).filter(|talk| talk.talks) else { return };
         talk.ended = true;
         self.keys.remove((talk.server, talk.key));
         if talk.queued == 0 {

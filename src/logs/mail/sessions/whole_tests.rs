@@ -30,6 +30,11 @@ const LINES: &[&str] = &[
     "postfix/postscreen[8]: CONNECT from [{C}]:{N} to [203.0.113.25]:25",
     "postfix/postscreen[8]: PASS OLD [{C}]:{N}",
     "postfix/postscreen[8]: DISCONNECT [{C}]:{N}",
+    "exim: H=(h{R}) [{C}] F=<a> rejected RCPT <b@d>: no",
+    "exim: rejected MAIL from [{C}]: no HELO/EHLO given",
+    "exim: AAAAA{Q}-AAAAAA-AA <= a@b H=x [{C}] P=esmtp S=1",
+    "exim: AAAAA{Q}-AAAAAA-AA => v@d.example R=remote T=smtp H=m [192.0.2.25]",
+    "exim: AAAAA{Q}-AAAAAA-AA Completed",
 ];
 
 #[derive(Debug, Clone)]
