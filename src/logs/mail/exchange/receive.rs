@@ -4,6 +4,7 @@
 //! Nearly every row has its columns in the order of current versions, and nothing quoted before the
 //! client's text: it is read from its first byte on. Any other row is cut into cells first.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 
 use memchr::memmem;
@@ -76,19 +77,17 @@ impl<'a> ReceiveRow<'a> {
         if self.time.is_none() {
             return Outcome::Rejected(BAD_TIME);
         }
-        let (Some(client), Some(local)) = (parse_endpoint(self.remote), parse_endpoint(self.local))
-        else {
+        let Some(talk) = self.talk() else {
             return Outcome::Rejected(BAD_ENDS);
         };
-        let subject = Subject::Session(key(&[self.session, self.remote]));
         let record = MailRecord {
             time: self.time,
             server: self.connector.get(..slash),
-            client: Some(client.ip),
-            client_port: Some(client.port),
-            local_ip: Some(local.ip),
-            local_port: Some(local.port),
-            ..MailRecord::new(line, subject, self.fact())
+            client: Some(talk.client.ip),
+            client_port: Some(talk.client.port),
+            local_ip: Some(talk.local.ip),
+            local_port: Some(talk.local.port),
+            ..MailRecord::new(line, talk.subject, self.fact())
         };
         out.push(record);
         if self.event == b">"
@@ -97,6 +96,22 @@ impl<'a> ReceiveRow<'a> {
             out.push(MailRecord { fact: Fact::Queued { queue: Some(queue) }, ..record });
         }
         Outcome::Event
+    }
+
+    /// The session that the row is of, which mostly is that of the row before.
+    fn talk(&self) -> Option<Talk> {
+        LAST_TALK.with_borrow_mut(|last| {
+            let names = [self.session, self.local, self.remote];
+            let known = last.names.iter().zip(names).all(|(known, name)| fields::same(known, name));
+            if !known {
+                last.talk = Talk::read(names);
+                for (known, name) in last.names.iter_mut().zip(names) {
+                    known.clear();
+                    known.extend_from_slice(name);
+                }
+            }
+            last.talk
+        })
     }
 
     fn fact(&self) -> Fact<&'a [u8]> {
@@ -108,6 +123,37 @@ impl<'a> ReceiveRow<'a> {
             _ => note(self.data, self.context),
         }
     }
+}
+
+/// A session, and who talks in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Talk {
+    subject: Subject,
+    client: Endpoint,
+    local: Endpoint,
+}
+
+impl Talk {
+    /// The talk of a session's id, the local and the remote endpoint.
+    fn read([session, local, remote]: [&[u8]; 3]) -> Option<Self> {
+        Some(Self {
+            subject: Subject::Session(key(&[session, remote])),
+            client: parse_endpoint(remote)?,
+            local: parse_endpoint(local)?,
+        })
+    }
+}
+
+/// The session of the last row, by what its row calls it.
+#[derive(Debug)]
+struct LastTalk {
+    names: [Vec<u8>; 3],
+    talk: Option<Talk>,
+}
+
+thread_local! {
+    static LAST_TALK: RefCell<LastTalk> =
+        const { RefCell::new(LastTalk { names: [const { Vec::new() }; 3], talk: None }) };
 }
 
 /// A cell that is not quoted, and what follows its comma.
@@ -244,6 +290,25 @@ mod tests {
                 let cut = cells.row(&NO_HEADER);
                 prop_assert_eq!(cut.kind(), super::super::cells::Kind::Protocol);
                 prop_assert_eq!(row, ReceiveRow::of(&cut));
+            }
+        }
+
+        #[test]
+        fn talks_are_those_of_their_own_rows(
+            rows in prop::collection::vec(("A|B", "1.2.3.4:5|x|", "1.2.3.4:5|::1:6|x"), 1..9),
+        ) {
+            for (session, local, remote) in &rows {
+                let row = ReceiveRow {
+                    time: None,
+                    connector: b"",
+                    session: session.as_bytes(),
+                    local: local.as_bytes(),
+                    remote: remote.as_bytes(),
+                    event: b"+",
+                    data: b"",
+                    context: b"",
+                };
+                prop_assert_eq!(row.talk(), Talk::read([row.session, row.local, row.remote]));
             }
         }
 
