@@ -38,11 +38,11 @@ use crate::model::time::Timestamp;
 /// How many sources a ticket names.
 const TOP: usize = 5;
 
-/// Sources of a target that are looked at before they are summed up.
-const MANY: usize = 4096;
+/// Sources of a target whose sums wait to be added.
+const MANY: usize = 1 << 16;
 
 /// Sources that are not worth parting between threads.
-const A_FEW: usize = 128;
+const A_FEW: usize = 256;
 
 /// Everything that judging looks at.
 pub struct Judge<'a> {
@@ -199,22 +199,24 @@ impl<'a> Judge<'a> {
     fn judge_target(&self, place: usize, control: &Control) -> Option<JudgedTarget> {
         let scene = self.scene(place)?;
         let Scene { asset, target, servers, covered, .. } = scene;
-        let mut totals = Totals::default();
-        let mut add = |addresses: &[Address]| {
-            // Looked at side by side, summed up in order.
-            let look = |&address: &Address| Some((address, scene.source(address)?));
-            let sources = addresses.par_iter().with_min_len(A_FEW).map(look);
-            for (address, source) in sources.collect::<Vec<_>>().into_iter().flatten() {
-                totals.add(address, &source, &covered.facts.mail, target.scan.scan_time);
+        let sum_of = |addresses: &mut dyn Iterator<Item = Address>| {
+            let mut sum = Totals::default();
+            for address in addresses {
+                if let Some(source) = scene.source(address) {
+                    sum.add(address, &source, &covered.facts.mail, target.scan.scan_time);
+                }
+            }
+            sum
+        };
+        let mut totals = match servers {
+            // Millions of sources of one server are not listed a second time.
+            &[only] => {
+                sum_up(self.keys_of(only), |keys| sum_of(&mut keys.iter().map(|key| key.source)))
+            }
+            several => {
+                sum_up(&self.addresses(several), |addresses| sum_of(&mut addresses.iter().copied()))
             }
         };
-        match servers {
-            // Millions of sources of one server are not listed a second time.
-            &[only] => self.keys_of(only).chunks(MANY).for_each(|keys| {
-                add(&keys.iter().map(|key| key.source).collect::<Vec<_>>());
-            }),
-            several => self.addresses(several).chunks(MANY).for_each(add),
-        }
         totals.ranked.sort_unstable();
         totals.ranked.shrink_to_fit();
         let ranking = rank(&totals, &self.circumstances(asset, target, covered));
@@ -276,6 +278,18 @@ impl<'a> Judge<'a> {
             days: self.policy.priority.days,
         }
     }
+}
+
+/// Sums up parts of a target's sources side by side, and adds the sums in order.
+fn sum_up<T: Sync>(sources: &[T], sum_of: impl Fn(&[T]) -> Totals + Sync) -> Totals {
+    let mut totals = Totals::default();
+    for many in sources.chunks(MANY) {
+        let sums: Vec<Totals> = many.par_chunks(A_FEW).map(&sum_of).collect();
+        for sum in sums {
+            totals.append(sum);
+        }
+    }
+    totals
 }
 
 /// The first and the last denial of a piece of evidence.

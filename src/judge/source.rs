@@ -45,6 +45,7 @@ pub(super) struct OtherClient {
 }
 
 /// One unexpected source on one target.
+#[derive(Debug)]
 pub(super) struct Source {
     pub(super) class: Class,
     /// All its evidence.

@@ -1,5 +1,6 @@
 //! The sources of a target summed up. In: its unexpected sources, one after the other in the order
-//! of their addresses. Out: the ticket's counts, the deciding source, and the ranked list.
+//! of their addresses; or the sums over a stretch of them and the next. Out: the ticket's counts, the
+//! deciding source, and the ranked list.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -44,7 +45,8 @@ pub(super) struct Totals {
     /// Sources that the role would have expected, had they done less.
     pub(super) overstepped: u64,
     pub(super) ranked: Vec<RankedSource>,
-    last_network: Option<Address>,
+    /// The networks of the first and of the last source that reached it.
+    networks: Option<(Address, Address)>,
 }
 
 /// The deciding source: the best band after its step down, then the order of the table.
@@ -84,12 +86,36 @@ impl Totals {
         }
     }
 
+    /// Adds the sums over the sources behind those so far.
+    pub(super) fn append(&mut self, mut next: Self) {
+        self.unexpected += next.unexpected;
+        self.external += next.external;
+        self.deliverers += next.deliverers;
+        self.beyond_delivery += next.beyond_delivery;
+        self.overstepped += next.overstepped;
+        self.counts.add(&next.counts);
+        self.first = earlier(self.first, next.first);
+        self.last = self.last.max(next.last);
+        self.reached = self.reached.max(next.reached);
+        self.after_scan |= next.after_scan;
+        self.in_mail_log |= next.in_mail_log;
+        self.best = self.best.into_iter().chain(next.best).min();
+        for (time, name) in &next.helo_names {
+            keep_name(&mut self.helo_names, *time, name);
+        }
+        self.series.append(&mut next.series);
+        self.ranked.append(&mut next.ranked);
+        self.distinct += next.distinct;
+        if let Some((first, last)) = next.networks {
+            let is_known = self.networks.is_some_and(|(_, known)| known == first);
+            self.distinct -= u64::from(is_known);
+            self.networks = Some((self.networks.map_or(first, |(first, _)| first), last));
+        }
+    }
+
     fn add_times(&mut self, source: &Source, mail: &[Span], scan_time: Option<Timestamp>) {
         let piece = &source.piece;
-        self.first = match (self.first, piece.first) {
-            (Some(known), Some(new)) => Some(known.min(new)),
-            (known, new) => known.or(new),
-        };
+        self.first = earlier(self.first, piece.first);
         self.last = self.last.max(piece.last);
         self.reached = self.reached.max(piece.reached);
         let newest = piece.accepted.iter().map(|&((start, _), _)| start).max();
@@ -108,12 +134,20 @@ impl Totals {
         self.ranked.push(RankedSource { rank, fewest: u32::MAX - helos, address });
         let Some(rule) = source.rule else { return };
         let network = network_of(address);
-        self.distinct += u64::from(self.last_network != Some(network));
-        self.last_network = Some(network);
+        let (first, last) = self.networks.unwrap_or((network, network));
+        self.distinct += u64::from(self.networks.is_none() || last != network);
+        self.networks = Some((first, network));
         let band = band_of(rule);
         let band = if source.step_down.is_some() { step_down(band) } else { band };
         let best = Best { band, rule, step: source.step_down, ip: ip_of(address) };
         self.best = Some(self.best.map_or(best, |known| known.min(best)));
+    }
+}
+
+fn earlier(known: Option<Timestamp>, new: Option<Timestamp>) -> Option<Timestamp> {
+    match (known, new) {
+        (Some(known), Some(new)) => Some(known.min(new)),
+        (known, new) => known.or(new),
     }
 }
 
@@ -123,4 +157,77 @@ fn network_of(address: Address) -> Address {
         return address;
     }
     (u128::from_be_bytes(address) >> 64 << 64).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind};
+    use crate::model::citation::Citation;
+    use crate::model::session::{Auth, Helo, Outcome};
+    use proptest::prelude::*;
+
+    /// A source with one session and some flows, at random times.
+    fn sources() -> impl Strategy<Value = Source> {
+        let classes = prop::sample::select(vec![Class::External, Class::Internal]);
+        let rules = prop::option::of(prop::sample::select(vec![Rule::R15, Rule::R7, Rule::R3]));
+        let steps = prop::option::of(Just(StepDown::Stale));
+        let flows = prop::collection::vec((0u32..3, 0i64..50), 0..3);
+        let name = prop::option::of("[a-d]");
+        (classes, rules, steps, flows, name, (0i64..50, any::<bool>(), 0u64..3)).prop_map(
+            |(class, rule, step_down, flows, name, (start, overstepped, relayed))| {
+                let mut piece = Piece::default();
+                for (device, time) in flows {
+                    let (time, at) = (Some(Timestamp(time)), Citation { input: 0, line: 1 });
+                    let kind = FlowKind::Allow;
+                    piece.add_flow(&FlowFact { time, device, kind, count: 1, at }, 0);
+                }
+                let time = Timestamp(start);
+                let (helo, auth, outcome) = (Helo::Accepted, Auth::None, Outcome::Queued);
+                piece.add_session(&SessionFact {
+                    lasted: Some((time, time)),
+                    kind: SessionKind { helo, auth, outcome },
+                    helo_name: name.as_deref(),
+                    sasl_name: None,
+                    deliveries: &[],
+                });
+                let counts = Counts { relayed, helo_accepted: relayed, ..Counts::default() };
+                Source { class, piece, counts, rule, step_down, overstepped }
+            },
+        )
+    }
+
+    proptest! {
+        /// Two addresses of a /64 may stand on both sides of a cut.
+        #[test]
+        fn sums_of_stretches_added_are_the_sum_of_all(
+            sources in prop::collection::btree_map((0u8..6, 0u8..6), sources(), 0..20),
+            cuts in prop::collection::vec(0usize..20, 0..4),
+        ) {
+            let mail = [Span { first: Timestamp(10), last: Timestamp(12) }];
+            let address = |(network, host): (u8, u8)| {
+                let mut address = [0x20; 16];
+                address[7] = network;
+                address[15] = host;
+                address
+            };
+            let add = |totals: &mut Totals, (place, source): (&(u8, u8), &Source)| {
+                totals.add(address(*place), source, &mail, Some(Timestamp(25)));
+            };
+            let mut whole = Totals::default();
+            for source in &sources {
+                add(&mut whole, source);
+            }
+            let mut sum = Totals::default();
+            let mut part = Totals::default();
+            for (place, source) in sources.iter().enumerate() {
+                if cuts.contains(&place) {
+                    sum.append(std::mem::take(&mut part));
+                }
+                add(&mut part, source);
+            }
+            sum.append(part);
+            prop_assert_eq!(format!("{sum:?}"), format!("{whole:?}"));
+        }
+    }
 }
