@@ -261,7 +261,7 @@ impl Many {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::correlate::note::{Note, tests::flows, tests::sessions};
+    use crate::correlate::note::{tests::flows, tests::sessions, write_flow, write_session};
     use crate::correlate::piece::FlowFact;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -272,20 +272,17 @@ mod tests {
         assert_eq!(size_of::<(crate::correlate::evidence::Key, Cell)>(), 64);
     }
 
-    fn add(cell: &mut Cell, note: &Note<'_>) {
-        let mut bytes = Vec::new();
-        note.write(&mut bytes);
-        cell.add_notes(&bytes, JOIN);
-    }
-
     fn of(sessions: &[Session], flows: &[FlowFact]) -> Cell {
         let mut cell = Cell::default();
         for flow in flows {
-            add(&mut cell, &Note::Flow(*flow));
+            let mut note = Vec::new();
+            write_flow(flow, &mut note);
+            cell.add_notes(&note, JOIN);
         }
         for session in sessions {
-            if let Some(note) = Note::of_session(session) {
-                add(&mut cell, &note);
+            let mut note = Vec::new();
+            if write_session(session, &mut note) {
+                cell.add_notes(&note, JOIN);
             } else {
                 let (day, piece) = piece_of(session);
                 cell.add_piece(day, piece, JOIN);

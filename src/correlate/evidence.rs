@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use ahash::RandomState;
 
 use crate::correlate::cell::Cell;
-use crate::correlate::note::{LONGEST, Note};
+use crate::correlate::note::LONGEST;
 use crate::correlate::piece::Piece;
 use crate::correlate::server::{LoggedServer, ServerFacts};
 use crate::model::time::SECOND;
@@ -257,18 +257,28 @@ impl Default for Waiting {
 }
 
 impl Waiting {
-    /// Takes a note; when enough wait for the same table, they are added to it.
-    pub(crate) fn put(&mut self, evidence: &mut Evidence, key: Key, note: &Note<'_>) {
+    /// Takes a note that `write` writes, unless it cannot, and tells whether it did; when enough wait
+    /// for the same table, they are added to it.
+    pub(crate) fn put(
+        &mut self,
+        evidence: &mut Evidence,
+        key: Key,
+        write: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) -> bool {
         let shard = evidence.shard_of(&key);
-        let Some(waiting) = self.0.get_mut(shard) else { return };
+        let Some(waiting) = self.0.get_mut(shard) else { return false };
         if waiting.capacity() == 0 {
             waiting.reserve_exact(WAITING);
         }
+        let before = waiting.len();
         waiting.extend_from_slice(&key.server.to_le_bytes());
         waiting.extend_from_slice(&key.source);
         let at = waiting.len();
         waiting.extend_from_slice(&[0; 2]);
-        note.write(waiting);
+        if !write(waiting) {
+            waiting.truncate(before);
+            return false;
+        }
         let length = waiting.len().saturating_sub(at + 2).min(LONGEST) as u16;
         if let Some(place) = waiting.get_mut(at..at + 2) {
             place.copy_from_slice(&length.to_le_bytes());
@@ -276,6 +286,7 @@ impl Waiting {
         if waiting.len() + A_NOTE > WAITING {
             evidence.put_all(shard, waiting);
         }
+        true
     }
 
     /// Adds all that still wait.

@@ -27,7 +27,7 @@ use ahash::RandomState;
 
 use crate::correlate::cell::piece_of;
 use crate::correlate::evidence::{Key, Waiting, address_of};
-use crate::correlate::note::Note;
+use crate::correlate::note::{write_flow, write_session};
 use crate::correlate::piece::{FlowFact, FlowKind};
 use crate::correlate::server::LoggedServer;
 use crate::logs::fields::same;
@@ -100,7 +100,10 @@ impl Correlator {
             at: event.at,
         };
         let key = Key { server: number, source: address_of(client) };
-        self.waiting.put(&mut self.evidence, key, &Note::Flow(fact));
+        self.waiting.put(&mut self.evidence, key, |notes| {
+            write_flow(&fact, notes);
+            true
+        });
     }
 
     /// The number of a flow's server, if it is of interest.
@@ -129,9 +132,8 @@ impl Correlator {
         let kept = session.local_port.is_none_or(|port| self.interest.has_port(port));
         if let (Some(client), true) = (session.client, kept) {
             let key = Key { server: number, source: address_of(client.to_canonical()) };
-            if let Some(note) = Note::of_session(session) {
-                self.waiting.put(&mut self.evidence, key, &note);
-            } else {
+            let write = |notes: &mut Vec<u8>| write_session(session, notes);
+            if !self.waiting.put(&mut self.evidence, key, write) {
                 let (day, piece) = piece_of(session);
                 self.evidence.put_piece(key, day, piece);
             }

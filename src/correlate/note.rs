@@ -46,9 +46,8 @@ pub enum Note<'a> {
 pub struct SessionNote<'a> {
     fact: SessionFact<'a>,
     input: u32,
-    /// Ascending; the rest is of no meaning.
-    lines: [(u64, Proves); LINES],
-    count: usize,
+    /// The lines as the note has them.
+    steps: &'a [u8],
 }
 
 /// The notes that stand in some bytes.
@@ -98,31 +97,7 @@ const PROVES: [Proves; 6] = [
     Proves::Delivery,
 ];
 
-impl<'a> Note<'a> {
-    /// The note of a session; none if there is more to it than a note can hold.
-    pub fn of_session(session: &'a Session) -> Option<Self> {
-        let fact = SessionFact::of(session);
-        let names = [fact.helo_name, fact.sasl_name];
-        let is_long = names.into_iter().flatten().any(|name| name.len() > LONGEST_NAME);
-        let lasts = fact.lasted.is_none_or(|(start, end)| end.0.checked_sub(start.0).is_some());
-        if is_long || !lasts || !fact.deliveries.is_empty() {
-            return None;
-        }
-        let mut lines = [(0, Proves::Presence); LINES];
-        let kept = lines.get_mut(..session.lines.len())?;
-        let input = session.lines.first().map_or(0, |line| line.input);
-        let mut before = 0;
-        for (kept, line) in kept.iter_mut().zip(&session.lines) {
-            // A step takes the bits that what it proves leaves free.
-            if line.input != input || line.line < before || line.line >> 60 != 0 {
-                return None;
-            }
-            before = line.line;
-            *kept = (line.line, line.proves);
-        }
-        Some(Self::Session(SessionNote { fact, input, lines, count: session.lines.len() }))
-    }
-
+impl Note<'_> {
     /// The UTC day on which it began.
     pub fn day(&self) -> i32 {
         match self {
@@ -135,27 +110,28 @@ impl<'a> Note<'a> {
     pub fn add_to(&self, piece: &mut Piece, join: i64) {
         match self {
             Self::Flow(flow) => piece.add_flow(flow, join),
-            Self::Session(session) => {
-                piece.add_session(&session.fact);
-                let start = session.fact.lasted.map(|(start, _)| start);
-                for &(line, proves) in session.lines.iter().take(session.count) {
-                    let at = Citation { input: session.input, line };
-                    piece.cite(CitationKind::Mail(proves), start, at);
-                }
-            }
-        }
-    }
-
-    /// Writes the note behind others.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Flow(flow) => write_flow(flow, out),
-            Self::Session(session) => session.write(out),
+            Self::Session(session) => session.add_to(piece),
         }
     }
 }
 
-fn write_flow(flow: &FlowFact, out: &mut Vec<u8>) {
+impl SessionNote<'_> {
+    fn add_to(&self, piece: &mut Piece) {
+        piece.add_session(&self.fact);
+        let start = self.fact.lasted.map(|(start, _)| start);
+        let (mut steps, mut line) = (Notes(self.steps), 0u64);
+        while let Some(step) = steps.number() {
+            line = line.wrapping_add(step >> 3);
+            if let Some(&proves) = PROVES.get(step as usize & 7) {
+                let at = Citation { input: self.input, line };
+                piece.cite(CitationKind::Mail(proves), start, at);
+            }
+        }
+    }
+}
+
+/// Writes the note of a flow behind others.
+pub(crate) fn write_flow(flow: &FlowFact, out: &mut Vec<u8>) {
     let lasted = flow.time.map(|time| (time, time));
     let clock = clock_of(lasted);
     let one = if flow.count == 1 { IS_ONE } else { 0 };
@@ -169,32 +145,51 @@ fn write_flow(flow: &FlowFact, out: &mut Vec<u8>) {
     }
 }
 
-impl SessionNote<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        let SessionFact { lasted, kind, helo_name, sasl_name, .. } = self.fact;
-        let clock = clock_of(lasted);
-        let names = helo_name.map_or(0, |_| HAS_HELO_NAME) | sasl_name.map_or(0, |_| HAS_USER);
-        out.push(IS_SESSION | clock << CLOCK | names | (self.count as u8) << COUNT);
-        write_start(lasted, clock, out);
-        if let Some((start, end)) = lasted {
-            let micros = end.0.wrapping_sub(start.0);
-            let length = if clock == SECONDS { micros / SECOND } else { micros };
-            write_number(length as u64, out);
-        }
-        out.push(kind.helo as u8 | (kind.auth as u8) << 2 | (kind.outcome as u8) << 4);
-        for name in [helo_name, sasl_name].into_iter().flatten() {
-            write_number(name.len() as u64, out);
-            out.extend_from_slice(name.as_bytes());
-        }
-        if self.count > 0 {
-            write_number(u64::from(self.input), out);
-        }
-        let mut before = 0;
-        for &(line, proves) in self.lines.iter().take(self.count) {
-            write_number(line.wrapping_sub(before) << 3 | proves as u64, out);
-            before = line;
-        }
+/// Writes the note of a session behind others, unless there is more to it than a note can hold:
+/// then nothing is written. Tells whether it was.
+pub(crate) fn write_session(session: &Session, out: &mut Vec<u8>) -> bool {
+    let fact = SessionFact::of(session);
+    if !has_room_for(session, &fact) {
+        return false;
     }
+    let SessionFact { lasted, kind, helo_name, sasl_name, .. } = fact;
+    let clock = clock_of(lasted);
+    let names = helo_name.map_or(0, |_| HAS_HELO_NAME) | sasl_name.map_or(0, |_| HAS_USER);
+    out.push(IS_SESSION | clock << CLOCK | names | (session.lines.len() as u8) << COUNT);
+    write_start(lasted, clock, out);
+    if let Some((start, end)) = lasted {
+        let micros = end.0.wrapping_sub(start.0);
+        let length = if clock == SECONDS { micros / SECOND } else { micros };
+        write_number(length as u64, out);
+    }
+    out.push(kind.helo as u8 | (kind.auth as u8) << 2 | (kind.outcome as u8) << 4);
+    for name in [helo_name, sasl_name].into_iter().flatten() {
+        write_number(name.len() as u64, out);
+        out.extend_from_slice(name.as_bytes());
+    }
+    if let Some(first) = session.lines.first() {
+        write_number(u64::from(first.input), out);
+    }
+    let mut before = 0;
+    for line in &session.lines {
+        write_number(line.line.wrapping_sub(before) << 3 | line.proves as u64, out);
+        before = line.line;
+    }
+    true
+}
+
+fn has_room_for(session: &Session, fact: &SessionFact<'_>) -> bool {
+    let lines = &session.lines;
+    let names = [fact.helo_name, fact.sasl_name];
+    fact.deliveries.is_empty()
+        && lines.len() <= LINES
+        && names.into_iter().flatten().all(|name| name.len() <= LONGEST_NAME)
+        && fact.lasted.is_none_or(|(start, end)| end.0.checked_sub(start.0).is_some())
+        && lines.iter().zip(lines.iter().skip(1)).all(|(line, next)| {
+            line.input == next.input && line.line <= next.line
+        })
+        // A step takes the bits that what it proves leaves free.
+        && lines.last().is_none_or(|last| last.line >> 60 == 0)
 }
 
 /// How the times of an event are written: in whole seconds, which most logs have, if they are.
@@ -268,15 +263,9 @@ impl<'a> Notes<'a> {
         let sasl_name = if tag & HAS_USER == 0 { None } else { Some(self.name()?) };
         let count = usize::from(tag >> COUNT);
         let input = if count > 0 { self.number()? as u32 } else { 0 };
-        let mut lines = [(0, Proves::Presence); LINES];
-        let mut before = 0u64;
-        for line in lines.iter_mut().take(count) {
-            let step = self.number()?;
-            before = before.wrapping_add(step >> 3);
-            *line = (before, *PROVES.get(step as usize & 7)?);
-        }
+        let steps = self.numbers(count)?;
         let fact = SessionFact { lasted, kind, helo_name, sasl_name, deliveries: &[] };
-        Some(SessionNote { fact, input, lines, count })
+        Some(SessionNote { fact, input, steps })
     }
 
     fn start(&mut self, clock: u8) -> Option<Timestamp> {
@@ -294,9 +283,27 @@ impl<'a> Notes<'a> {
         std::str::from_utf8(name).ok()
     }
 
+    /// Passes over so many numbers, and gives their bytes.
+    fn numbers(&mut self, count: usize) -> Option<&'a [u8]> {
+        let mut length = 0usize;
+        for _ in 0..count {
+            let rest = self.0.get(length..)?;
+            length += rest.iter().position(|byte| *byte < 0x80)? + 1;
+        }
+        let (numbers, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(numbers)
+    }
+
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
+        let [first] = self.array()?;
+        // Most numbers are one byte.
+        if first < 0x80 { Some(first.into()) } else { self.long_number(first) }
+    }
+
+    fn long_number(&mut self, first: u8) -> Option<u64> {
+        let mut number = u64::from(first & 0x7f);
+        for shift in (7..u64::BITS).step_by(7) {
             let [byte] = self.array()?;
             number |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
@@ -400,42 +407,42 @@ pub(crate) mod tests {
         )
     }
 
-    fn read_back(notes: &[u8]) -> Vec<Note<'_>> {
-        Notes(notes).collect()
-    }
-
     proptest! {
         #[test]
-        fn notes_are_read_as_they_were_written(
+        fn notes_tell_all_that_counts_in_the_order_in_which_they_were_written(
             sessions in prop::collection::vec(sessions(), 0..6), flow in flows(),
         ) {
-            let mut notes: Vec<Note<'_>> = sessions.iter().filter_map(Note::of_session).collect();
-            notes.push(Note::Flow(flow));
-            let mut bytes = Vec::new();
-            for note in &notes {
-                note.write(&mut bytes);
+            let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+            for session in &sessions {
+                let before = bytes.len();
+                if write_session(session, &mut bytes) {
+                    expected.push(piece_of(session));
+                } else {
+                    prop_assert_eq!(bytes.len(), before);
+                    let inputs = session.lines.iter().map(|line| line.input);
+                    let is_odd = !session.deliveries.is_empty()
+                        || session.lines.len() > LINES
+                        || inputs.min() != session.lines.iter().map(|line| line.input).max();
+                    prop_assert!(is_odd);
+                }
             }
-            prop_assert_eq!(read_back(&bytes), notes);
-        }
-
-        #[test]
-        fn a_note_tells_all_that_counts_of_a_session(session in sessions()) {
-            if let Some(note) = Note::of_session(&session) {
+            write_flow(&flow, &mut bytes);
+            let mut piece = Piece::default();
+            piece.add_flow(&flow, 0);
+            expected.push((day(flow.time), piece));
+            let told = Notes(&bytes).map(|note| {
                 let mut piece = Piece::default();
                 note.add_to(&mut piece, 0);
-                prop_assert_eq!((note.day(), piece), piece_of(&session));
-            } else {
-                let inputs = session.lines.iter().map(|line| line.input);
-                let is_odd = !session.deliveries.is_empty()
-                    || session.lines.len() > LINES
-                    || inputs.min() != session.lines.iter().map(|line| line.input).max();
-                prop_assert!(is_odd);
-            }
+                (note.day(), piece)
+            });
+            prop_assert_eq!(told.collect::<Vec<_>>(), expected);
         }
 
         #[test]
         fn no_bytes_are_too_odd_to_be_read(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = read_back(&bytes).iter().map(Note::day).count();
+            for note in Notes(&bytes) {
+                note.add_to(&mut Piece::default(), 0);
+            }
         }
     }
 
@@ -445,7 +452,7 @@ pub(crate) mod tests {
         let at = Citation { input: 1, line: 2_000_000 };
         let flow = FlowFact { time, device: 0, kind: FlowKind::Deny, count: 1, at };
         let mut bytes = Vec::new();
-        Note::Flow(flow).write(&mut bytes);
+        write_flow(&flow, &mut bytes);
         assert!(bytes.len() <= 12, "{}", bytes.len());
     }
 }

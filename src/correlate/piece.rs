@@ -187,7 +187,13 @@ impl Piece {
 
     /// Cites a line if it is the earliest or latest of its kind.
     pub fn cite(&mut self, kind: CitationKind, time: Option<Timestamp>, at: Citation) {
-        self.cite_both(kind, ((time, at), (time, at)));
+        let spot = (time, at);
+        match self.cited.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, (earliest, _))) if spot < *earliest => *earliest = spot,
+            Some((_, (_, latest))) if *latest < spot => *latest = spot,
+            Some(_) => {}
+            None => self.cite_both(kind, (spot, spot)),
+        }
     }
 
     /// Adds the evidence of another part of the logs.
