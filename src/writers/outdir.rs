@@ -174,6 +174,18 @@ impl Folder {
     }
 }
 
+/// Asks the system to begin writing a part of a file to disk, without waiting for it. Linux begins when
+/// it is told that the part is not needed in memory. It is advice: the flush at the end does what is
+/// left, which may be all.
+#[cfg(target_os = "linux")]
+pub(super) fn begin_flush(file: &File, from: u64, bytes: u64) {
+    use rustix::fs::{Advice, fadvise};
+    let _is_advice = fadvise(file, from, std::num::NonZeroU64::new(bytes), Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn begin_flush(_: &File, _: u64, _: u64) {}
+
 fn found<T>(result: std::result::Result<T, Errno>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -12,11 +12,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::writers::outdir::{Folder, OutDir, told};
+use crate::writers::outdir::{Folder, OutDir, begin_flush, told};
 use crate::writers::profiles;
 
 /// The file whose renaming makes the new set the valid one.
@@ -127,7 +128,13 @@ pub struct Draft {
     name: String,
     path: PathBuf,
     out: BufWriter<Hashing<File>>,
+    /// Bytes that the system was asked to begin writing to disk.
+    on_its_way: u64,
 }
+
+/// Bytes that are left to the system until it is asked to begin writing them to disk: flushing all of
+/// a file at its end would take as long again as rendering it.
+const UNASKED: u64 = 8 << 20;
 
 impl Draft {
     /// Appends to the file.
@@ -135,7 +142,14 @@ impl Draft {
     /// # Errors
     /// [`crate::error::Kind::Output`], naming the file.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(|e| Error::output(&self.path, told(&e)))
+        self.out.write_all(bytes).map_err(|e| Error::output(&self.path, told(&e)))?;
+        let Hashing { to, bytes, .. } = self.out.get_ref();
+        let new = bytes.saturating_sub(self.on_its_way);
+        if new >= UNASKED {
+            begin_flush(to, self.on_its_way, new);
+            self.on_its_way = *bytes;
+        }
+        Ok(())
     }
 
     /// Has more of the file written; its errors name the file.
@@ -148,7 +162,7 @@ impl Draft {
 
     /// Ends the file and flushes it to disk.
     pub(super) fn finish(self) -> Result<Written> {
-        let Self { name, path, out } = self;
+        let Self { name, path, out, .. } = self;
         let hashed = out.into_inner().map_err(io::IntoInnerError::into_error);
         let synced = hashed.and_then(|hashed| hashed.to.sync_all().map(|()| hashed));
         let hashed = synced.map_err(|e| Error::output(&path, told(&e)))?;
@@ -170,7 +184,7 @@ impl Staging<'_> {
         let path = self.out.path().join(&name);
         let file = self.folder.create(&name).map_err(|e| Error::output(&path, told(&e)))?;
         let out = BufWriter::with_capacity(1 << 16, Hashing::new(file));
-        Ok(Draft { name, path, out })
+        Ok(Draft { name, path, out, on_its_way: 0 })
     }
 
     /// Makes a file that is all written a part of the set, on disk.
@@ -401,9 +415,12 @@ fn sweep(out: &Folder) -> io::Result<()> {
     for private in [STAGING, KEPT] {
         if out.exists(private)? {
             let folder = out.open_folder(private)?;
-            for name in folder.names()?.iter().filter(|name| is_output(name) || *name == JOURNAL) {
-                folder.remove(name)?;
-            }
+            // Large files are freed at the same time, a page of the system's memory after the other.
+            folder
+                .names()?
+                .par_iter()
+                .filter(|name| is_output(name) || *name == JOURNAL)
+                .try_for_each(|name| folder.remove(name))?;
             out.remove_folder(private)?;
         }
     }
