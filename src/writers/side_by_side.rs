@@ -24,6 +24,9 @@ use crate::writers::{OUTPUTS, Output, Part, Run, SourceLookup};
 /// Sources of a part: some hundred kilobytes in all files.
 const SOURCES: usize = 256;
 
+/// Bytes of a source in a file, about.
+const A_SOURCE: usize = 1200;
+
 /// Parts that are rendered and written at once.
 const A_FEW: usize = 128;
 
@@ -145,7 +148,7 @@ fn render<'a>(
         let part = cut.part(run)?;
         let mut files = Vec::with_capacity(outputs.len());
         for output in outputs {
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(part.sources.len() * A_SOURCE);
             output
                 .push_part(run, &part, &mut bytes)
                 .map_err(|e| Error::output(Path::new(output.name()), told(&e)))?;

@@ -5,6 +5,7 @@
 //! test holds it against one.
 
 use std::io;
+use std::ops::Range;
 
 use crate::model::judged::{CitedLine, JudgedSource, Rule};
 use crate::model::time::Timestamp;
@@ -46,26 +47,30 @@ pub(super) fn push_source(
         push_number(to, count);
     }
     push(to, "},\"first_seen\":");
-    push_moment(to, source.first_seen);
+    let first = push_moment(to, source.first_seen);
     push(to, ",\"last_seen\":");
-    push_moment(to, source.last_seen);
+    let last = push_moment(to, source.last_seen);
     push(to, ",\"helo_names\":");
     serde_json::to_writer(&mut *to, &source.helo_names)?;
     push(to, ",\"sasl_usernames\":");
     serde_json::to_writer(&mut *to, &source.sasl_usernames)?;
     push(to, ",\"citations\":[");
-    push_citations(to, &source.citations, files);
+    push_citations(to, &source.citations, files, &[first, last]);
     push(to, "]}");
     Ok(())
 }
 
-fn push_citations(to: &mut Vec<u8>, citations: &[CitedLine], files: &CitedFiles) {
+/// Most lines are cited for the first or the last time that a source was seen: `known`.
+fn push_citations(to: &mut Vec<u8>, citations: &[CitedLine], files: &CitedFiles, known: &[Moment]) {
     let named = citations.iter().filter_map(|line| Some((line, files.of(line.at)?)));
     for (place, (line, file)) in named.enumerate() {
         push(to, if place == 0 { "{\"kind\":" } else { ",{\"kind\":" });
         push_word(to, Some(line.kind.word()));
         push(to, ",\"time\":");
-        push_moment(to, line.time);
+        match known.iter().find(|known| known.time == line.time) {
+            Some(known) => to.extend_from_within(known.text.clone()),
+            None => _ = push_moment(to, line.time),
+        }
         push(to, ",\"file\":");
         push(to, &file.json);
         push(to, ",\"line\":");
@@ -86,11 +91,23 @@ fn push_word(to: &mut Vec<u8>, word: Option<&'static str>) {
     to.push(b'"');
 }
 
-fn push_moment(to: &mut Vec<u8>, time: Option<Timestamp>) {
-    let Some(time) = time else { return push(to, "null") };
-    to.push(b'"');
-    push_time(to, time);
-    to.push(b'"');
+/// A time, and where its text stands in the output.
+struct Moment {
+    time: Option<Timestamp>,
+    text: Range<usize>,
+}
+
+fn push_moment(to: &mut Vec<u8>, time: Option<Timestamp>) -> Moment {
+    let start = to.len();
+    match time {
+        Some(time) => {
+            to.push(b'"');
+            push_time(to, time);
+            to.push(b'"');
+        }
+        None => push(to, "null"),
+    }
+    Moment { time, text: start..to.len() }
 }
 
 #[cfg(test)]
