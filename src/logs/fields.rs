@@ -283,6 +283,9 @@ fn unquoted(text: &[u8]) -> Option<&[u8]> {
 
 /// A stranger's bytes as text: what is no UTF-8 becomes `\xNN`, byte by byte.
 pub fn shown(bytes: &[u8]) -> Box<str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.into();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

@@ -9,18 +9,18 @@
 //! local submission, the headers in the reject log.
 
 use crate::logs::clock::LogTime;
-use crate::logs::fields::split_once;
 use crate::logs::line::{Columns, Line, Outcome, Reject};
-use crate::logs::mail::fact::{Answer, Deed, End, Fact, MailRecord, Subject, Success, Weight, key};
+use crate::logs::mail::fact::{Answer, Deed, End, Fact, MailRecord, Subject, Weight, key};
 use crate::logs::mail::{MailFormat, ShowsHelo};
 
+mod conversation;
 mod host;
 mod pieces;
 
+use conversation::{Facts, authenticator, locate, logged_in, take_start, tell};
 use host::{Client, split_client};
 use pieces::{
-    after_bounce, after_last, delivery_fact, field, protocol_and_login, skip_address, skip_fields,
-    split_id, take_pid, take_zone,
+    after_bounce, delivery_fact, protocol_and_login, skip_address, split_id, take_pid, take_zone,
 };
 
 /// The format.
@@ -136,54 +136,6 @@ const STARTS: &[&[u8]] = &[
     b"cwd=",
 ];
 
-/// Where a message without an id names its client, and what its line proves. The client's own text
-/// stands behind the client in all of these.
-const ANCHORED: &[(&[u8], Kind)] = &[
-    (CLIENT_START, Kind::Verdict),
-    (b"SMTP connection from ", Kind::Connection),
-    (b"no MAIL in SMTP connection from ", Kind::NoMail),
-    (b"rejected EHLO from ", Kind::HeloRefused),
-    (b"rejected HELO from ", Kind::HeloRefused),
-    (b"rejected MAIL from ", Kind::NoHelo),
-    (b"SMTP call from ", Kind::Dropped),
-    (b"SMTP command timeout on connection from ", Kind::Lost),
-    (b"SMTP command timeout on TLS connection from ", Kind::Lost),
-    (b"SMTP data timeout (message abandoned) on connection from ", Kind::Lost),
-    (b"SMTP data timeout (message abandoned) on TLS connection from ", Kind::Lost),
-    (b"unexpected disconnection while reading SMTP command from ", Kind::Lost),
-    (b"TLS error on connection from ", Kind::TlsLost),
-    (b"SMTP protocol synchronization error (input sent without waiting for greeting): rejected connection from H=", Kind::Early),
-];
-
-/// What a line without a message id says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Its begin or its end, by what follows.
-    Connection,
-    /// The end of a session in which no mail was sent.
-    NoMail,
-    /// HELO refused for its syntax.
-    HeloRefused,
-    /// HELO refused by verification: the name stays with the session although it was refused.
-    HeloFailed,
-    /// A command refused for want of HELO.
-    NoHelo,
-    /// A command refused by the protocol.
-    Protocol,
-    /// The server hung up.
-    Dropped,
-    /// The connection was lost.
-    Lost,
-    /// TLS failed: STARTTLS, which resets the name, or TLS from the start.
-    TlsLost,
-    /// Refused before anything was read.
-    Early,
-    /// AUTH failed.
-    AuthFailed,
-    /// An access list's word.
-    Verdict,
-}
-
 /// One entry of the log: its time, process and text.
 #[derive(Debug, Clone, Copy)]
 struct Entry<'a> {
@@ -216,7 +168,8 @@ impl<'a> Entry<'a> {
 
     /// The entry of a line that begins with its time, which ends at `used`.
     fn of_file(raw: &'a [u8], time: LogTime, used: usize) -> Option<Self> {
-        let (time, rest) = take_zone(time, raw.get(used..)?.strip_prefix(b" ")?);
+        let [b' ', rest @ ..] = raw.get(used..)? else { return None };
+        let (time, rest) = take_zone(time, rest);
         Some(Self::new(raw, time, rest))
     }
 
@@ -252,15 +205,12 @@ impl<'a> Entry<'a> {
     fn message(&self, id: &'a [u8], text: &'a [u8], out: &mut Vec<MailRecord<'a>>) -> Read {
         let queue = key(&[b"exim", id]);
         let subject = Subject::Message(queue);
-        if let Some(arrival) = text.strip_prefix(b"<= ") {
-            return self.arrival(queue, arrival, out);
-        }
-        let delivered = text.strip_prefix(b"=> ").or_else(|| text.strip_prefix(b"-> "));
-        let fact = match delivered {
-            Some(delivery) => delivery_fact(delivery),
-            None if text.starts_with(b"Completed") => Some(Fact::Removed),
-            None if text.starts_with(b"** ") || text.starts_with(b"== ") => Some(Fact::Seen),
-            None => return self.conversation(text, out),
+        let fact = match text {
+            [b'<', b'=', b' ', arrival @ ..] => return self.arrival(queue, arrival, out),
+            [b'=' | b'-', b'>', b' ', delivery @ ..] => delivery_fact(delivery),
+            [b'*', b'*', b' ', ..] | [b'=', b'=', b' ', ..] => Some(Fact::Seen),
+            _ if text.starts_with(b"Completed") => Some(Fact::Removed),
+            _ => return self.conversation(text, out),
         };
         if let Some(fact) = fact {
             out.push(self.record(subject, fact));
@@ -271,8 +221,12 @@ impl<'a> Entry<'a> {
     /// `sender H=host (name) [address]:port P=esmtpsa A=plain:user ...`: a message was accepted.
     fn arrival(&self, queue: u64, text: &'a [u8], out: &mut Vec<MailRecord<'a>>) -> Read {
         let rest = skip_address(text);
-        let Some(at_client) = rest.strip_prefix(b" H=").or_else(|| after_bounce(rest)) else {
-            return Ok(());
+        let at_client = match rest {
+            [b' ', b'H', b'=', at_client @ ..] => at_client,
+            _ => match after_bounce(rest) {
+                Some(at_client) => at_client,
+                None => return Ok(()),
+            },
         };
         let (client, fields) = split_client(at_client).ok_or(NO_CLIENT)?;
         let session = self.session(client);
@@ -294,7 +248,7 @@ impl<'a> Entry<'a> {
             return if at_client.contains(&b'[') { Err(NO_CLIENT) } else { Ok(()) };
         };
         let session = self.session(client);
-        self.push_all(&session, tell(kind, &session, rest), out);
+        self.push_all(&session, tell(kind, &session.client, session.lines, rest), out);
         Ok(())
     }
 
@@ -346,9 +300,6 @@ impl<'a> Entry<'a> {
 /// Whether reading a line worked.
 type Read = std::result::Result<(), Reject>;
 
-/// What one line tells of its session: at most this many facts.
-type Facts<'a> = [Option<Fact<&'a [u8]>>; 3];
-
 /// The facts of a session's only line as one, if there is one for them.
 fn at_once<'a>(facts: &Facts<'a>) -> Option<Fact<&'a [u8]>> {
     let (mut helo, mut name, mut deed) = (None, None, None);
@@ -379,133 +330,6 @@ struct Session<'a> {
 enum Lines {
     Many,
     One,
-}
-
-/// The facts of a line about a conversation. A name in parentheses means an accepted HELO, but
-/// where the line refuses that very HELO.
-fn tell<'a>(kind: Kind, session: &Session<'a>, rest: &'a [u8]) -> Facts<'a> {
-    let client = &session.client;
-    let hint = |answer| Some(Fact::Helo { answer, weight: Weight::Hint, name: client.helo });
-    let named = client.helo.and_then(|_| hint(Answer::Accepted));
-    let not_sent = hint(Answer::NotSent);
-    match kind {
-        Kind::Connection => connection(client, rest, named),
-        Kind::NoMail => no_mail(client, rest, named),
-        // A name here is that of an earlier HELO: this one could not be read.
-        Kind::HeloRefused => [named.or(hint(Answer::Rejected)), Some(Fact::Refused), None],
-        Kind::HeloFailed => {
-            let weight = Weight::Proof;
-            let refused = Fact::Helo { answer: Answer::Rejected, weight, name: client.helo };
-            [Some(refused), Some(Fact::Refused), None]
-        }
-        // Whether none was sent or one was refused, only the session's other lines can tell.
-        Kind::NoHelo if session.lines == Lines::One => [Some(Fact::Refused), None, None],
-        Kind::NoHelo => [not_sent, Some(Fact::Refused), None],
-        Kind::Early => [not_sent, Some(Fact::Refused), Some(Fact::Ending(End::Lost))],
-        Kind::Protocol => [named, Some(Fact::Refused), None],
-        Kind::Dropped => {
-            let none = not_sent.filter(|_| client.host.is_none());
-            [named.or(none), Some(Fact::Refused), Some(Fact::Ending(End::Lost))]
-        }
-        Kind::TlsLost => [named.or(hint(Answer::Sent)), Some(Fact::Ending(End::Lost)), None],
-        Kind::Lost => [named, Some(Fact::Ending(End::Lost)), None],
-        Kind::AuthFailed => {
-            [named, Some(Fact::Auth { success: Success::Failed, user: None }), None]
-        }
-        Kind::Verdict => verdict(client, rest, named),
-    }
-}
-
-/// `SMTP connection from ...`: its begin, or how it ended. The line about a session without mail
-/// comes after the end, so the session is left open for it.
-fn connection<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>>) -> Facts<'a> {
-    if rest.starts_with(b" (TCP/IP connection count") {
-        return [Some(Fact::Connect), None, None];
-    }
-    let end = if rest.starts_with(b" closed by QUIT") { End::Orderly } else { End::Lost };
-    let lost_early = client.host.is_none() && rest.starts_with(b" lost");
-    let none = Fact::Helo { answer: Answer::NotSent, weight: Weight::Hint, name: None };
-    [named.or(lost_early.then_some(none)), Some(Fact::Ending(end)), None]
-}
-
-/// `no MAIL in SMTP connection from ...`: `C=` lists the commands. Where HELO is among them and no
-/// name is shown, it was refused, or accepted and reset by STARTTLS; TLS that stands (`X=`) after
-/// STARTTLS proves the latter, since Exim takes STARTTLS only after it offered it to an EHLO.
-fn no_mail<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>>) -> Facts<'a> {
-    let commands = field(rest, b" C=").unwrap_or_default();
-    let whole = !commands.starts_with(b"...");
-    let said = commands.split(|&b| b == b',').any(|c| c == b"HELO" || c == b"EHLO");
-    let starttls = commands.split(|&b| b == b',').any(|c| c == b"STARTTLS");
-    let upgraded = said && starttls && field(rest, b" X=").is_some();
-    let silent = whole && !said && client.helo.is_none();
-    let helo = |answer| Fact::Helo { answer, weight: Weight::Hint, name: None };
-    let unnamed = match (silent, upgraded) {
-        (true, _) => Some(helo(Answer::NotSent)),
-        (false, true) => Some(helo(Answer::Accepted)),
-        (false, false) => None,
-    };
-    let end = if said || named.is_some() { End::Orderly } else { End::Lost };
-    let over = Fact::Disconnect { end, summary: None };
-    [named.or(unnamed), field(rest, b" A=").map(logged_in), Some(over)]
-}
-
-/// What `authenticator:user` says.
-fn logged_in(authenticator: &[u8]) -> Fact<&[u8]> {
-    let user = split_once(authenticator, b':').map(|(_, user)| user);
-    Fact::Auth { success: Success::Ok, user }
-}
-
-/// What an access list said: what stands behind `H=host (name) [address]`. The client's own text
-/// comes after the words that decide, or between angle brackets in front of them.
-fn verdict<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>>) -> Facts<'a> {
-    let words = skip_fields(rest);
-    let word = words.strip_prefix(b"temporarily ").unwrap_or(words);
-    if word.starts_with(b"rejected EHLO or HELO ") {
-        let name = client.helo;
-        let refused = Fact::Helo { answer: Answer::Rejected, weight: Weight::Hint, name };
-        return [Some(refused), Some(Fact::Refused), None];
-    }
-    if word.starts_with(b"rejected ") {
-        return [named, Some(Fact::Refused), None];
-    }
-    if word.starts_with(b"Warning: ") {
-        // May stand before the answer to HELO.
-        return [Some(Fact::Seen), None, None];
-    }
-    [named, Some(Fact::Seen), None]
-}
-
-/// What follows `start`: most lines differ in the first byte, which is cheaper to compare than to
-/// call for.
-fn take_start<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
-    if text.first() == start.first() { text.strip_prefix(start) } else { None }
-}
-
-/// Kind and client's place of a line about a conversation.
-fn locate(text: &[u8]) -> Option<(Kind, &[u8])> {
-    let anchored =
-        ANCHORED.iter().find_map(|(start, kind)| Some((*kind, take_start(text, start)?)));
-    if anchored.is_some() {
-        return anchored;
-    }
-    if let Some(at_client) = authenticator(text) {
-        return Some((Kind::AuthFailed, at_client));
-    }
-    let refused = text.strip_prefix(b"temporarily ").unwrap_or(text);
-    if let Some(command) = refused.strip_prefix(b"rejected \"") {
-        return Some((Kind::HeloFailed, after_last(command, b"\" from ")?));
-    }
-    // The client's command stands between quotes, the server's words behind the host.
-    let protocol =
-        text.starts_with(b"SMTP protocol ") || text.starts_with(b"SMTP syntax error in ");
-    protocol.then(|| Some((Kind::Protocol, after_last(text, b" H=")?))).flatten()
-}
-
-/// `plain authenticator failed for HOST`: the host's place.
-fn authenticator(text: &[u8]) -> Option<&[u8]> {
-    let head = text.get(..96).unwrap_or(text);
-    let name = head.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-".contains(b)).count();
-    text.get(name..)?.strip_prefix(b" authenticator failed for ").filter(|_| name > 0)
 }
 
 #[cfg(test)]

@@ -34,12 +34,12 @@ pub(super) struct Client<'a> {
 /// Cuts a client off the start of the text.
 pub(super) fn split_client(text: &[u8]) -> Option<(Client<'_>, &[u8])> {
     let (host, rest) = take_host(text);
-    let (helo, (ends, rest)) = match rest.strip_prefix(b"(") {
-        Some(inner) => {
+    let (helo, (ends, rest)) = match rest {
+        [b'(', inner @ ..] => {
             let (name, ends) = split_helo(inner)?;
             (Some(name), ends)
         }
-        None => (None, take_ends(rest)?),
+        _ => (None, take_ends(rest)?),
     };
     let client = Client {
         host,
@@ -79,7 +79,8 @@ struct Ends<'a> {
 type Located<'a> = (Ends<'a>, &'a [u8]);
 
 fn take_ends(text: &[u8]) -> Option<Located<'_>> {
-    let (address, ip, rest) = take_address(text.strip_prefix(b"[")?)?;
+    let [b'[', inner @ ..] = text else { return None };
+    let (address, ip, rest) = take_address(inner)?;
     let (port_text, rest) = take_port(rest);
     let (local_ip, local_port, rest) = take_local(rest).unwrap_or((None, None, rest));
     Some((Ends { address, ip, port_text, local_ip, local_port }, rest))
@@ -88,9 +89,7 @@ fn take_ends(text: &[u8]) -> Option<Located<'_>> {
 /// `address]`.
 fn take_address(text: &[u8]) -> Option<(&[u8], Option<IpAddr>, &[u8])> {
     // Most are read in one pass.
-    if let Some((ip, rest)) = take_ipv4(text)
-        && let Some(behind) = rest.strip_prefix(b"]")
-    {
+    if let Some((ip, rest @ [b']', behind @ ..])) = take_ipv4(text) {
         let address = text.get(..text.len().checked_sub(rest.len())?)?;
         return Some((address, Some(IpAddr::V4(ip)), behind));
     }
@@ -135,9 +134,9 @@ fn split_helo(inner: &[u8]) -> Option<(&[u8], Located<'_>)> {
     while let Some(found) = find_near(inner.get(from..)?, b')') {
         let at = from.checked_add(found)?;
         from = at.checked_add(1)?;
-        let (name, behind) = (inner.get(..at)?, inner.get(from..)?);
-        let Some(ends) = behind.strip_prefix(b" ").and_then(take_servers_ends) else { continue };
-        let split = (name, ends);
+        let [b' ', behind @ ..] = inner.get(from..)? else { continue };
+        let Some(ends) = take_servers_ends(behind) else { continue };
+        let split = (inner.get(..at)?, ends);
         if continues(ends.1) {
             return Some(split);
         }
@@ -160,7 +159,7 @@ fn take_servers_ends(text: &[u8]) -> Option<Located<'_>> {
 }
 
 fn take_port(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    let Some(rest) = text.strip_prefix(b":") else { return (None, text) };
+    let [b':', rest @ ..] = text else { return (None, text) };
     let digits = rest.iter().take(5).take_while(|b| b.is_ascii_digit()).count();
     match (rest.get(..digits), rest.get(digits..)) {
         (Some(port), Some(after)) if digits > 0 => (Some(port), after),
@@ -170,7 +169,8 @@ fn take_port(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
 
 /// ` I=[address]:port`.
 fn take_local(text: &[u8]) -> Option<(Option<IpAddr>, Option<u16>, &[u8])> {
-    let (address, rest) = split_once(text.strip_prefix(b" I=[")?, b']')?;
+    let [b' ', b'I', b'=', b'[', inner @ ..] = text else { return None };
+    let (address, rest) = split_once(inner, b']')?;
     let (port, rest) = take_port(rest);
     Some((parse_ip(address), port.and_then(parse_port), rest))
 }

@@ -8,16 +8,16 @@ use crate::logs::mail::fact::{Fact, key};
 
 /// Skips ` X=...`, ` CV=no`, ` SNI=...`, ` A=...`, ` U=...` and ` F=<sender>`.
 pub(super) fn skip_fields(mut rest: &[u8]) -> &[u8] {
-    while let Some(text) = rest.strip_prefix(b" ") {
+    while let [b' ', text @ ..] = rest {
         let key = text.iter().take_while(|b| b.is_ascii_uppercase()).count();
         match text.get(key) {
             Some(b'=') if key > 0 => {}
             _ => return text,
         }
         let value = text.get(key.saturating_add(1)..).unwrap_or_default();
-        rest = match value.strip_prefix(b"<") {
-            Some(address) => skip_bracketed(address),
-            None => value.get(value.iter().take_while(|b| **b != b' ').count()..).unwrap_or(b""),
+        rest = match value {
+            [b'<', address @ ..] => skip_bracketed(address),
+            _ => value.get(value.iter().take_while(|b| **b != b' ').count()..).unwrap_or(b""),
         };
     }
     rest
@@ -97,8 +97,8 @@ fn id_of_length<const LENGTH: usize>(text: &[u8], dash: usize) -> Option<(&[u8],
     let others = id
         .iter()
         .fold(0u8, |count, byte| count.wrapping_add(u8::from(byte.is_ascii_alphanumeric())));
-    let fits = usize::from(others).checked_add(2) == Some(LENGTH);
-    fits.then_some((id.as_slice(), rest.strip_prefix(b" ")?))
+    let [b' ', rest @ ..] = rest else { return None };
+    (usize::from(others).checked_add(2) == Some(LENGTH)).then_some((id.as_slice(), rest))
 }
 
 /// `recipient <original> R=router T=transport H=host [address]:port ... C="250 OK id=..."`.
