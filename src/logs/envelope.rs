@@ -20,15 +20,35 @@ const MOST_HEADS: usize = 3;
 
 /// Takes a raw line out of its syslog head or heads.
 pub fn open(raw: &[u8]) -> Line<'_> {
-    open_next(raw, &mut LastHeads::default())
+    open_next(raw, &mut LastHeads::<()>::default()).line
+}
+
+/// A line that was opened after another of its log.
+#[derive(Debug)]
+pub struct Opened<'a, 'n, N> {
+    /// The line.
+    pub line: Line<'a>,
+    /// Whether its time is certain to be that of the line before.
+    pub same_time: bool,
+    /// What was noted of its host and tag, if they are remembered.
+    pub notes: Option<&'n mut N>,
 }
 
 /// The same, for a line that follows another of its log.
-pub fn open_next<'a>(raw: &'a [u8], last: &mut LastHeads) -> Line<'a> {
+pub fn open_next<'a, 'n, N: Copy + Default>(
+    raw: &'a [u8],
+    last: &'n mut LastHeads<N>,
+) -> Opened<'a, 'n, N> {
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-    if let Some(line) = open_usual(raw, last) {
-        return line;
+    if let Some(Usual { line, same_time, names }) = open_usual(raw, last) {
+        return Opened { line, same_time, notes: names.and_then(|names| last.notes(names)) };
     }
+    last.pass_over_time();
+    Opened { line: open_unusual(raw), same_time: false, notes: None }
+}
+
+/// Opens a line by trying all that may stand at its beginning.
+fn open_unusual(raw: &[u8]) -> Line<'_> {
     let mut line = Line::bare(raw);
     let mut rest = raw;
     for _ in 0..MOST_HEADS {
@@ -46,10 +66,11 @@ pub fn open_next<'a>(raw: &'a [u8], last: &mut LastHeads) -> Line<'a> {
 /// a way of its own: fixed columns for the time, then a host and a tag that cannot be mistaken for
 /// anything else. Cisco's `Nov 02 2026 10:00:00 fw1 : %ASA-6-302013: ...` is read too. Whatever is
 /// the least unusual is left to the general way.
-fn open_usual<'a>(raw: &'a [u8], last: &mut LastHeads) -> Option<Line<'a>> {
-    let (time, text) = usual_time(raw, last)?;
-    if let Some(names) = last.names_of(text) {
-        return names.open(raw, text, time);
+fn open_usual<'a, N: Copy + Default>(raw: &'a [u8], last: &mut LastHeads<N>) -> Option<Usual<'a>> {
+    let (time, same_time, text) = usual_time(raw, last)?;
+    if let Some((names, known)) = last.names_of(text) {
+        let line = known.open(raw, text, time)?;
+        return Some(Usual { line, same_time, names: Some(names) });
     }
     let rest = text.strip_prefix(b" ")?;
     // A lower-case letter: no year, no zone, no second time.
@@ -62,17 +83,31 @@ fn open_usual<'a>(raw: &'a [u8], last: &mut LastHeads) -> Option<Line<'a>> {
     }
     let after = after.strip_prefix(b": ").unwrap_or(after);
     let (tag, pid, body) = tag_at_start(after)?;
-    last.remember(KnownNames::of(text, host, tag));
-    Some(Line { raw, body, time: Some(time), host: Some(host), tag: Some(tag), pid })
+    let names = KnownNames::of(text, host, tag).map(|names| last.remember(names));
+    let line = Line { raw, body, time: Some(time), host: Some(host), tag: Some(tag), pid };
+    Some(Usual { line, same_time, names })
 }
 
-/// The time in its fixed columns, with or without a year, and what follows.
-fn usual_time<'a>(raw: &'a [u8], last: &mut LastHeads) -> Option<(LogTime, &'a [u8])> {
-    if let Some(time) = last.read_time(raw.first_chunk()?) {
-        return Some((time, raw.get(COLUMNS..)?));
+/// A line with a usual head.
+struct Usual<'a> {
+    line: Line<'a>,
+    same_time: bool,
+    /// Where its host and tag are remembered.
+    names: Option<usize>,
+}
+
+/// The time in its fixed columns, with or without a year, whether it is that of the line before, and
+/// what follows.
+fn usual_time<'a, N: Copy + Default>(
+    raw: &'a [u8],
+    last: &mut LastHeads<N>,
+) -> Option<(LogTime, bool, &'a [u8])> {
+    if let Some((time, same)) = last.read_time(raw.first_chunk()?) {
+        return Some((time, same, raw.get(COLUMNS..)?));
     }
+    last.pass_over_time();
     let time = LogTime::parse_rfc3164_year_columns(raw.first_chunk()?)?;
-    Some((time, raw.get(20..)?))
+    Some((time, false, raw.get(20..)?))
 }
 
 /// Opens one head at the start of `text`.
@@ -274,10 +309,30 @@ fn tag_at_start(text: &[u8]) -> Option<Tagged<'_>> {
 /// `411]: ` behind a tag and its bracket: the pid and what follows.
 #[inline]
 fn pid_at_start(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let digits = text.iter().take(12).take_while(|b| b.is_ascii_digit()).count();
+    let digits = leading_digits(text);
     let after = text.get(digits..)?.strip_prefix(b"]")?;
-    let body = after.strip_prefix(b":").unwrap_or(after);
-    (digits > 0).then(|| (text.get(..digits).unwrap_or_default(), body.trim_ascii_start()))
+    let body = match after {
+        [b':', b' ', body @ ..] if body.first().is_some_and(u8::is_ascii_graphic) => body,
+        _ => after.strip_prefix(b":").unwrap_or(after).trim_ascii_start(),
+    };
+    (digits > 0).then(|| (text.get(..digits).unwrap_or_default(), body))
+}
+
+/// How many digits a text begins with, at most twelve. Eight bytes are looked at as one number,
+/// which has the end of most pids.
+#[inline]
+fn leading_digits(text: &[u8]) -> usize {
+    let repeated = |byte: u8| u64::from_le_bytes([byte; 8]);
+    if let Some(chunk) = text.first_chunk() {
+        // A digit without its high half is at most 9: more carries into the highest bit of its byte,
+        // and what is no ASCII has that bit set. What it carries beyond it only reaches later bytes.
+        let word = u64::from_le_bytes(*chunk) ^ repeated(b'0');
+        let others = (word.wrapping_add(repeated(0x76)) | word) & repeated(0x80);
+        if others != 0 {
+            return (others.trailing_zeros() / 8) as usize;
+        }
+    }
+    text.iter().take(12).take_while(|b| b.is_ascii_digit()).count()
 }
 
 /// Longest tag, in bytes.
@@ -364,13 +419,16 @@ mod tests {
         ];
         for text in lines {
             let raw = text.as_bytes();
-            if let Some(usual) = open_usual(raw, &mut LastHeads::default()) {
+            if let Some(Usual { line: usual, .. }) =
+                open_usual(raw, &mut LastHeads::<()>::default())
+            {
                 let general = open_one(raw, raw).unwrap();
                 assert_eq!(shown(&usual), shown(&general), "{text}");
                 assert_eq!(usual.time, general.time, "{text}");
             }
         }
-        let usual = |line: &'static str| open_usual(line.as_bytes(), &mut LastHeads::default());
+        let usual =
+            |line: &'static str| open_usual(line.as_bytes(), &mut LastHeads::<()>::default());
         assert!(usual(lines[0]).is_some());
         assert!(usual(lines[1]).is_some());
         assert!(usual(lines[2]).is_none());
@@ -415,12 +473,29 @@ mod tests {
     proptest! {
         #[test]
         fn a_line_reads_the_same_whatever_was_read_before(lines in lines()) {
-            let mut heads = LastHeads::default();
-            for line in &lines {
-                let (known, alone) = (open_next(line, &mut heads), open(line));
+            let mut heads = LastHeads::<Option<usize>>::default();
+            for (number, line) in lines.iter().enumerate() {
+                let (next, alone) = (open_next(line, &mut heads), open(line));
+                let known = next.line;
                 prop_assert_eq!(shown(&known), shown(&alone));
                 prop_assert_eq!((known.time, known.raw), (alone.time, alone.raw));
+                if next.same_time {
+                    prop_assert_eq!(open(&lines[number - 1]).time, alone.time);
+                }
+                if let Some(noted) = next.notes {
+                    let first = open(&lines[*noted.get_or_insert(number)]);
+                    prop_assert_eq!((first.host, first.tag), (alone.host, alone.tag));
+                    prop_assert!(alone.tag.is_some());
+                }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_counted(text in "[0-9]{0,13}[ -~\u{80}\u{ff}]{0,9}") {
+            let count = text.bytes().take(12).take_while(u8::is_ascii_digit).count();
+            prop_assert_eq!(leading_digits(text.as_bytes()), count);
         }
     }
 

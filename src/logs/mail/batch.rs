@@ -68,7 +68,19 @@ impl FactBatch {
         time: Option<Timestamp>,
         server: &[u8],
     ) {
-        let server = self.server_index(record.server.unwrap_or(server));
+        let server = self.server(record.server.unwrap_or(server));
+        self.add_of(record, format, line, time, server);
+    }
+
+    /// The same for a server that is known by its number in the batch.
+    pub fn add_of(
+        &mut self,
+        record: &MailRecord<'_>,
+        format: usize,
+        line: u32,
+        time: Option<Timestamp>,
+        server: u32,
+    ) {
         let salt = self.salt(format);
         let texts = &mut self.texts;
         let fact = BatchFact {
@@ -148,8 +160,9 @@ impl FactBatch {
         }
     }
 
-    /// Neighbouring lines mostly have one server, so the last is looked at first.
-    fn server_index(&mut self, name: &[u8]) -> u32 {
+    /// The number of a server that a fact is about to be of. Neighbouring lines mostly have one
+    /// server, so the last is looked at first.
+    pub fn server(&mut self, name: &[u8]) -> u32 {
         if let Some(last) = self.facts.last().map(|fact| fact.server)
             && self.servers.get(last as usize).is_some_and(|known| same(known, name))
         {

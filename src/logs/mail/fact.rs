@@ -268,19 +268,25 @@ impl Verb {
 /// Hashes what a server calls a session or message. The same on every machine and in every
 /// version: keys outlive a run in extracts and in the state.
 pub fn key(parts: &[&[u8]]) -> u64 {
-    let mut hash = 0x9e37_79b9_7f4a_7c15;
-    for part in parts {
-        let mut rest = *part;
-        while let Some((chunk, after)) = rest.split_first_chunk() {
-            hash = fold(hash ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f);
-            rest = after;
-        }
-        if !rest.is_empty() {
-            hash = fold(hash ^ short_word(rest), 0xa076_1d64_78bd_642f);
-        }
-        hash = fold(hash ^ part.len() as u64, 0xe703_7ed1_a0b4_28db);
+    parts.iter().fold(NO_PARTS, |hash, part| key_with(hash, part))
+}
+
+/// The key of no parts.
+const NO_PARTS: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The key of some parts and one more, by the key of those: what many keys begin with is hashed once.
+#[inline]
+pub fn key_with(parts: u64, last: &[u8]) -> u64 {
+    let mut hash = parts;
+    let mut rest = last;
+    while let Some((chunk, after)) = rest.split_first_chunk() {
+        hash = fold(hash ^ u64::from_le_bytes(*chunk), 0xa076_1d64_78bd_642f);
+        rest = after;
     }
-    hash
+    if !rest.is_empty() {
+        hash = fold(hash ^ short_word(rest), 0xa076_1d64_78bd_642f);
+    }
+    fold(hash ^ last.len() as u64, 0xe703_7ed1_a0b4_28db)
 }
 
 /// Up to seven bytes as a number, the first lowest.
@@ -366,6 +372,7 @@ mod tests {
             }
         }
         assert_eq!(key(&[b"A1B2"]), key(&[b"A1B2"]));
+        assert_eq!(keys[0], key_with(key(&[b"postfix/smtpd"]), b"12"));
     }
 
     #[test]

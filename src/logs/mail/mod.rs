@@ -30,7 +30,9 @@ pub mod zeek_smtp;
 mod testing;
 
 pub use batch::FactBatch;
-pub use fact::{Answer, Deed, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key};
+pub use fact::{
+    Answer, Deed, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key, key_with,
+};
 pub use sessions::{Assembler, CarriedSessions, Finished, Generation, Keep, Limits, ToldBy};
 
 /// Every mail format, in the order of recognition: the first that recognises a line has it.
@@ -112,6 +114,12 @@ pub trait MailFormat: Sync {
         self.recognises(line).then(|| self.parse(line, columns, out))
     }
 
+    /// The program whose tag this is, where the tag alone tells whether a line is the format's:
+    /// few programs write most lines, so what their tags say is worked out once for many lines.
+    fn program(&self, _tag: &[u8]) -> Option<Program> {
+        None
+    }
+
     /// Reads a line that begins with a head of the format's own, in which no syslog head can be
     /// seen, as [`MailFormat::parse_own`] would once it was opened: the way of formats that are
     /// rarely sent through syslog. None for every line of which this is not certain.
@@ -122,6 +130,28 @@ pub trait MailFormat: Sync {
         _out: &mut Vec<MailRecord<'a>>,
     ) -> Option<(Line<'a>, Outcome)> {
         None
+    }
+}
+
+/// A program that writes lines of a format.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// What reads its lines, as [`MailFormat::parse_own`] does. Records have the line's own time and
+    /// host.
+    pub read: for<'a> fn(&Program, &Line<'a>, &mut Vec<MailRecord<'a>>),
+    /// The port of its service, where the tag tells.
+    pub port: Option<u16>,
+    /// What the keys of its sessions begin with, if the tag.
+    pub key: u64,
+}
+
+impl Program {
+    /// Reads a line of the program.
+    #[inline]
+    pub fn parse<'a>(&self, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) -> Outcome {
+        let before = out.len();
+        (self.read)(self, line, out);
+        if out.len() > before { Outcome::Event } else { Outcome::Ignored }
     }
 }
 

@@ -16,7 +16,7 @@ mod smtpd;
 use std::net::IpAddr;
 
 use crate::logs::line::{Columns, Line, Outcome};
-use crate::logs::mail::{MailFormat, MailRecord, ShowsHelo, key};
+use crate::logs::mail::{MailFormat, MailRecord, Program, ShowsHelo, key};
 use crate::model::net::{parse_ip, parse_port, take_ipv4};
 
 /// Postfix.
@@ -45,7 +45,7 @@ impl MailFormat for Format {
     }
 
     fn recognises(&self, line: &Line<'_>) -> bool {
-        line.tag.and_then(Daemon::parse).is_some()
+        line.tag.and_then(program).is_some()
     }
 
     /// `/smtp` is in the tags of smtpd and smtp, of every service.
@@ -68,73 +68,44 @@ impl MailFormat for Format {
         _columns: &Columns,
         out: &mut Vec<MailRecord<'a>>,
     ) -> Option<Outcome> {
-        let before = out.len();
-        match Daemon::parse(line.tag?)? {
-            Daemon::Smtpd(service) => smtpd::parse(line, service_port(service), out),
-            Daemon::Postscreen => postscreen::parse(line, out),
-            Daemon::Smtp => queue::parse_smtp(line, out),
-            Daemon::Lmtp => queue::parse_lmtp(line, out),
-            Daemon::Qmgr => queue::parse_qmgr(line, out),
-            Daemon::Cleanup => queue::parse_cleanup(line, out),
-            Daemon::Other => {}
+        Some(program(line.tag?)?.parse(line, out))
+    }
+
+    fn program(&self, tag: &[u8]) -> Option<Program> {
+        program(tag)
+    }
+}
+
+/// Reads `INSTANCE/PROGRAM` or `INSTANCE/SERVICE/PROGRAM`.
+fn program(tag: &[u8]) -> Option<Program> {
+    let slash = tag.iter().rposition(|&byte| byte == b'/')?;
+    let name = tag.get(slash.checked_add(1)?..)?;
+    let prefix = tag.get(..slash).filter(|prefix| !prefix.is_empty())?;
+    let mut program = Program { read: ignore, port: None, key: 0 };
+    program.read = match name {
+        b"smtpd" => {
+            let service = memchr::memrchr(b'/', prefix).and_then(|at| prefix.get(at + 1..));
+            (program.port, program.key) = (service_port(service.unwrap_or_default()), key(&[tag]));
+            smtpd::parse
         }
-        Some(if out.len() > before { Outcome::Event } else { Outcome::Ignored })
-    }
+        b"smtp" => queue::parse_smtp,
+        b"lmtp" => queue::parse_lmtp,
+        b"qmgr" | b"nqmgr" | b"oqmgr" => queue::parse_qmgr,
+        b"cleanup" => queue::parse_cleanup,
+        b"postscreen" => postscreen::parse,
+        b"anvil" | b"bounce" | b"defer" | b"discard" | b"dnsblog" | b"error" | b"flush"
+        | b"local" | b"master" | b"pickup" | b"pipe" | b"postalias" | b"postdrop"
+        | b"postfix-script" | b"postfix-tlsmgr" | b"postlog" | b"postlogd" | b"postmap"
+        | b"postmulti" | b"postqueue" | b"postsuper" | b"proxymap" | b"qmqpd" | b"retry"
+        | b"relay" | b"scache" | b"sendmail" | b"showq" | b"smtp-sink" | b"spawn" | b"tlsmgr"
+        | b"tlsproxy" | b"trace" | b"trivial-rewrite" | b"verify" | b"virtual" => ignore,
+        _ => return None,
+    };
+    Some(program)
 }
 
-/// Which program wrote a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Daemon<'a> {
-    /// With the service's name where the tag has one, else empty.
-    Smtpd(&'a [u8]),
-    Postscreen,
-    Smtp,
-    Lmtp,
-    Qmgr,
-    Cleanup,
-    /// A program of Postfix that says nothing of sessions.
-    Other,
-}
-
-impl<'a> Daemon<'a> {
-    /// Reads `INSTANCE/PROGRAM` or `INSTANCE/SERVICE/PROGRAM`.
-    fn parse(tag: &'a [u8]) -> Option<Self> {
-        match tag {
-            // As most are named.
-            b"postfix/smtpd" => Some(Self::Smtpd(b"")),
-            b"postfix/qmgr" => Some(Self::Qmgr),
-            b"postfix/cleanup" => Some(Self::Cleanup),
-            _ => Self::parse_parts(tag),
-        }
-    }
-
-    fn parse_parts(tag: &'a [u8]) -> Option<Self> {
-        let slash = tag.iter().rposition(|&byte| byte == b'/')?;
-        let program = tag.get(slash.checked_add(1)?..)?;
-        let prefix = tag.get(..slash)?;
-        let daemon = match program {
-            b"smtpd" => {
-                let service = memchr::memrchr(b'/', prefix).and_then(|at| prefix.get(at + 1..));
-                Self::Smtpd(service.unwrap_or_default())
-            }
-            b"smtp" => Self::Smtp,
-            b"lmtp" => Self::Lmtp,
-            b"qmgr" | b"nqmgr" | b"oqmgr" => Self::Qmgr,
-            b"cleanup" => Self::Cleanup,
-            b"postscreen" => Self::Postscreen,
-            b"anvil" | b"bounce" | b"defer" | b"discard" | b"dnsblog" | b"error" | b"flush"
-            | b"local" | b"master" | b"pickup" | b"pipe" | b"postalias" | b"postdrop"
-            | b"postfix-script" | b"postfix-tlsmgr" | b"postlog" | b"postlogd" | b"postmap"
-            | b"postmulti" | b"postqueue" | b"postsuper" | b"proxymap" | b"qmqpd" | b"retry"
-            | b"relay" | b"scache" | b"sendmail" | b"showq" | b"smtp-sink" | b"spawn"
-            | b"tlsmgr" | b"tlsproxy" | b"trace" | b"trivial-rewrite" | b"verify" | b"virtual" => {
-                Self::Other
-            }
-            _ => return None,
-        };
-        (!prefix.is_empty()).then_some(daemon)
-    }
-}
+/// Reads a line of a program of Postfix that says nothing of sessions.
+fn ignore<'a>(_program: &Program, _line: &Line<'a>, _out: &mut Vec<MailRecord<'a>>) {}
 
 /// The port of a service by the name that `-o syslog_name=postfix/NAME` gives it; plain smtpd says
 /// nothing of its port.

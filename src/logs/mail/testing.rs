@@ -243,6 +243,14 @@ fn assert_ways_agree(format: &dyn MailFormat, raw: &[u8], columns: &Columns) {
     let outcome = format.recognises(&line).then(|| format.parse(&line, columns, &mut long));
     let at_once = format.parse_own(&line, columns, &mut own);
     assert_eq!((outcome, &long), (at_once, &own), "{}", shown());
+    if let Some(program) = line.tag.and_then(|tag| format.program(tag)) {
+        let mut known = Vec::new();
+        let outcome = program.parse(&line, &mut known);
+        assert_eq!((at_once, &own), (Some(outcome), &known), "{}", shown());
+        let is_heads =
+            |record: &MailRecord<'_>| (record.time, record.server) == (line.time, line.host);
+        assert!(known.iter().all(is_heads), "{}", shown());
+    }
     let Some((opened, outcome)) = format.parse_bare(raw, columns, &mut bare) else { return };
     assert_eq!((at_once, &own), (Some(outcome), &bare), "{}", shown());
     if bare.is_empty() {

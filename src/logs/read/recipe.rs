@@ -86,7 +86,7 @@ pub(super) fn longest_line_of(formats: FormatSet) -> usize {
 
 impl Recipe {
     /// The format of an input that has no other, where each line decides for itself.
-    pub(super) fn bare_format(&self) -> Option<(u8, &'static dyn MailFormat)> {
+    pub(super) fn only_format(&self) -> Option<(u8, &'static dyn MailFormat)> {
         let mut mails = self.formats.mail();
         let only = mails.next()?;
         let alone = mails.next().is_none() && self.formats.firewall().next().is_none();

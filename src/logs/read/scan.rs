@@ -5,15 +5,18 @@
 //! Every byte is looked at twice, by two loops of vector code: once for the needles, once for line
 //! ends. Only a line that a needle stands in is cut out and parsed.
 
+#[cfg(test)]
+mod tests;
+
 use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::logs::clock::{Clock, Guesses};
 use crate::logs::detect::{FormatId, Recognised};
-use crate::logs::envelope::{self, LastHeads};
+use crate::logs::envelope::{self, LastHeads, Opened};
 use crate::logs::fields::same;
 use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
 use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome, Reject};
-use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord};
+use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord, Program};
 use crate::logs::read::lines::{clean, count_line_ends, open_unwrapped, time_of_line};
 use crate::logs::read::needles::Search;
 use crate::logs::read::recipe::{Recipe, Routing, Wanted};
@@ -101,27 +104,7 @@ pub(super) fn scan(
     stretch: &Stretch<'_>,
     facts: FactBatch,
 ) -> Batch {
-    let mut scan = Scan {
-        recipe,
-        verdicts,
-        clock: Clock::new(recipe.zone, recipe.reference),
-        stretch,
-        batch: Batch { facts, ..Batch::default() },
-        flows: Vec::new(),
-        mails: Vec::new(),
-        scratch: Vec::new(),
-        last_heads: LastHeads::default(),
-        next_start: 0,
-        nul_free_to: 0,
-        bare: recipe.bare_format(),
-    };
-    scan.note_times_at_ends();
-    scan.walk();
-    if !matches!(recipe.wanted, Wanted::All) {
-        scan.batch.facts.finish_sessions();
-    }
-    scan.batch.guesses = scan.clock.guesses();
-    scan.batch
+    Scan::new(recipe, verdicts, stretch, facts).finish()
 }
 
 struct Scan<'t, 'r> {
@@ -134,13 +117,45 @@ struct Scan<'t, 'r> {
     flows: Vec<FlowRecord<'t>>,
     mails: Vec<MailRecord<'t>>,
     scratch: Vec<u8>,
-    last_heads: LastHeads,
+    last_heads: LastHeads<Option<Alike>>,
+    /// What the last head's time is in UTC, if that was asked and can be told.
+    head_time: Option<Timestamp>,
     /// Where the line begins that follows the last one that was read.
     next_start: usize,
     /// From the last line up to here no NUL stands.
     nul_free_to: usize,
-    /// The only format of the input, which may read lines before anything is taken for a head.
-    bare: Option<(u8, &'static dyn MailFormat)>,
+    /// The only format of the input, for which much need not be asked of every line.
+    only: Option<(u8, &'static dyn MailFormat)>,
+}
+
+impl Batch {
+    /// Notes that a mail server speaks of this time.
+    fn note(&mut self, server: &[u8], time: Timestamp) {
+        extend(&mut self.span, Some(time));
+        let span = Span { first: time, last: time };
+        match self.servers.iter_mut().rev().find(|(known, _)| same(known, server)) {
+            Some((_, known)) => *known = known.union(span),
+            None => self.servers.push((server.into(), span)),
+        }
+    }
+
+    fn looked_at(&mut self, id: FormatId) {
+        match self.looked_at.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, count)) => *count += 1,
+            None => self.looked_at.push((id, 1)),
+        }
+    }
+}
+
+/// What the lines with one host and tag have in common.
+#[derive(Debug, Clone, Copy)]
+struct Alike {
+    /// The program of the only format that writes them, if one does.
+    program: Option<Program>,
+    /// The number of the server in the batch, if it has facts of it.
+    server: Option<u32>,
+    /// The last time that was noted of the server.
+    noted: Option<Timestamp>,
 }
 
 /// How a line ended, and the format that ended it.
@@ -151,7 +166,40 @@ enum End {
     Rejected(Reject, &'static str),
 }
 
-impl<'t> Scan<'t, '_> {
+impl<'t, 'r> Scan<'t, 'r> {
+    fn new(
+        recipe: &'r Recipe,
+        verdicts: &'r Verdicts<'r>,
+        stretch: &'r Stretch<'t>,
+        facts: FactBatch,
+    ) -> Self {
+        Self {
+            recipe,
+            verdicts,
+            clock: Clock::new(recipe.zone, recipe.reference),
+            stretch,
+            batch: Batch { facts, ..Batch::default() },
+            flows: Vec::new(),
+            mails: Vec::new(),
+            scratch: Vec::new(),
+            last_heads: LastHeads::default(),
+            head_time: None,
+            next_start: 0,
+            nul_free_to: 0,
+            only: recipe.only_format(),
+        }
+    }
+
+    fn finish(mut self) -> Batch {
+        self.note_times_at_ends();
+        self.walk();
+        if !matches!(self.recipe.wanted, Wanted::All) {
+            self.batch.facts.finish_sessions();
+        }
+        self.batch.guesses = self.clock.guesses();
+        self.batch
+    }
+
     /// Jumps from line to line that holds a needle; what lies between is only counted.
     fn walk(&mut self) {
         let text = self.stretch.text;
@@ -309,8 +357,10 @@ impl<'t> Scan<'t, '_> {
         let (mut flows, mut mails) =
             (std::mem::take(&mut self.flows), std::mem::take(&mut self.mails));
         let end = self.read_bare(raw, &mut mails).unwrap_or_else(|| {
-            let line = envelope::open_next(raw, &mut self.last_heads);
-            self.read_opened(&line, &mut flows, &mut mails)
+            match self.read_alike(raw, &mut mails) {
+                Ok(end) => end,
+                Err(line) => self.read_opened(&line, &mut flows, &mut mails),
+            }
         });
         flows.clear();
         mails.clear();
@@ -324,12 +374,53 @@ impl<'t> Scan<'t, '_> {
     }
 
     fn read_bare(&mut self, raw: &'t [u8], records: &mut Vec<MailRecord<'t>>) -> Option<End> {
-        let (index, format) = self.bare?;
+        let (index, format) = self.only?;
         let columns = self.columns(FormatId::Mail(index));
         let (line, outcome) = format.parse_bare(raw, columns, records)?;
         let kept = self.keep_facts(index, &line, records);
-        self.looked_at(FormatId::Mail(index));
+        self.batch.looked_at(FormatId::Mail(index));
         Some(End::Ignored.or(outcome, kept, format.name()))
+    }
+
+    /// Reads a line whose tag tells that it is the only format's. What lines with the same host and
+    /// tag have in common is not asked again; other lines are given back, opened.
+    fn read_alike(
+        &mut self,
+        raw: &'t [u8],
+        records: &mut Vec<MailRecord<'t>>,
+    ) -> Result<End, Line<'t>> {
+        let Opened { line, same_time, notes } = envelope::open_next(raw, &mut self.last_heads);
+        if !same_time {
+            self.head_time = None;
+        }
+        let (Some((index, format)), Some(notes)) = (self.only, notes) else { return Err(line) };
+        let alike = notes.get_or_insert_with(|| Alike {
+            program: line.tag.and_then(|tag| format.program(tag)),
+            server: None,
+            noted: None,
+        });
+        let Some(program) = &alike.program else { return Err(line) };
+        program.parse(&line, records);
+        let resolve = || line.time.and_then(|time| self.clock.resolve(time));
+        let time = self.head_time.or_else(resolve);
+        self.head_time = time;
+        let server = line.host.unwrap_or(&self.recipe.server);
+        let batch = &mut self.batch;
+        for record in records.iter() {
+            let server = *alike.server.get_or_insert_with(|| batch.facts.server(server));
+            let at = batch.lines as u32;
+            batch.facts.add_of(record, usize::from(index), at, time, server);
+        }
+        match time {
+            Some(time) if time > self.recipe.latest => batch.ahead += records.len().max(1) as u64,
+            Some(time) if alike.noted != Some(time) => {
+                batch.note(server, time);
+                alike.noted = Some(time);
+            }
+            _ => {}
+        }
+        batch.looked_at(FormatId::Mail(index));
+        Ok(if records.is_empty() { End::Ignored } else { End::Event })
     }
 
     fn read_opened<'a>(
@@ -366,12 +457,12 @@ impl<'t> Scan<'t, '_> {
         if let Some((index, format, outcome)) = firewall {
             let kept = self.keep_flows(index, flows);
             end = end.or(outcome, kept, format.name());
-            self.looked_at(FormatId::Firewall(index));
+            self.batch.looked_at(FormatId::Firewall(index));
         }
         if let Some((index, format, outcome)) = mail {
             let kept = self.keep_facts(index, line, records);
             end = end.or(outcome, kept, format.name());
-            self.looked_at(FormatId::Mail(index));
+            self.batch.looked_at(FormatId::Mail(index));
         }
         end
     }
@@ -441,8 +532,7 @@ impl<'t> Scan<'t, '_> {
             // The records of a line mostly have one time and one server.
             let place = (covered, record.server.map(|name| (name.as_ptr(), name.len())));
             if noted != Some(place) {
-                extend(&mut self.batch.span, covered);
-                self.note_server(record.server, covered);
+                self.note(record.server, covered);
                 noted = Some(place);
             }
             let at = self.batch.lines as u32;
@@ -451,9 +541,8 @@ impl<'t> Scan<'t, '_> {
         if records.is_empty() {
             let time = line.time.and_then(|time| self.clock.resolve(time));
             let time = self.covered(time);
-            extend(&mut self.batch.span, time);
             // Without a tag the word may be no host but the first of a log that names none.
-            self.note_server(line.tag.and(line.host), time);
+            self.note(line.tag.and(line.host), time);
             return Kept::None;
         }
         Kept::Some
@@ -467,20 +556,9 @@ impl<'t> Scan<'t, '_> {
         time.filter(|_| !ahead)
     }
 
-    fn note_server(&mut self, named: Option<&[u8]>, time: Option<Timestamp>) {
-        let Some(time) = time else { return };
-        let name = named.unwrap_or(&self.recipe.server);
-        let span = Span { first: time, last: time };
-        match self.batch.servers.iter_mut().rev().find(|(known, _)| same(known, name)) {
-            Some((_, known)) => *known = known.union(span),
-            None => self.batch.servers.push((name.into(), span)),
-        }
-    }
-
-    fn looked_at(&mut self, id: FormatId) {
-        match self.batch.looked_at.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, count)) => *count += 1,
-            None => self.batch.looked_at.push((id, 1)),
+    fn note(&mut self, server: Option<&[u8]>, time: Option<Timestamp>) {
+        if let Some(time) = time {
+            self.batch.note(server.unwrap_or(&self.recipe.server), time);
         }
     }
 

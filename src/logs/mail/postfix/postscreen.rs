@@ -7,13 +7,13 @@
 use super::{Peer, WORDS, helo_name, run_length, take_peer};
 use crate::logs::fields;
 use crate::logs::line::Line;
-use crate::logs::mail::{Answer, End, Fact, MailRecord, Subject, Weight, key};
+use crate::logs::mail::{Answer, End, Fact, MailRecord, Program, Subject, Weight, key};
 
 /// Longest text of postscreen's own before a client.
 const LONGEST_WORDS: usize = 100;
 
 /// Reads a line of postscreen.
-pub(super) fn parse<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
+pub(super) fn parse<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
     let Some((words, peer, rest)) = split_client(line.body) else { return };
     let end = line.body.len().saturating_sub(rest.len());
     let client = line.body.get(words.len()..end).unwrap_or_default();

@@ -13,11 +13,11 @@ use memchr::memmem;
 use super::{helo_name, rfind_field, take_queue_id};
 use crate::logs::fields;
 use crate::logs::line::Line;
-use crate::logs::mail::{Answer, Fact, MailRecord, Subject, Weight, key};
+use crate::logs::mail::{Answer, Fact, MailRecord, Program, Subject, Weight, key};
 use crate::model::net::{is_private, parse_ip};
 
 /// Reads `QID: from=<a@b>, size=1, nrcpt=1 (queue active)` and `QID: removed`.
-pub(super) fn parse_qmgr<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
+pub(super) fn parse_qmgr<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
     let Some((queue, rest)) = take_queue_id(line.body) else { return };
     let fact = match rest {
         b"removed" => Fact::Removed,
@@ -30,7 +30,7 @@ pub(super) fn parse_qmgr<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
 
 /// Reads `QID: message-id=<...>` and what header checks and milters did: `QID: hold: header ...;
 /// from=<> to=<> proto=ESMTP helo=<x>`, `QID: milter-reject: END-OF-MESSAGE from ...`.
-pub(super) fn parse_cleanup<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
+pub(super) fn parse_cleanup<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
     let Some((queue, rest)) = take_queue_id(line.body) else { return };
     let mut say = |fact| out.push(MailRecord::new(line, Subject::Message(queue), fact));
     let refused = [b"reject: ".as_slice(), b"milter-reject: "];
@@ -45,7 +45,7 @@ pub(super) fn parse_cleanup<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) 
 }
 
 /// Reads `QID: to=<a@d>, relay=mx.d[ip]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (...)`.
-pub(super) fn parse_smtp<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
+pub(super) fn parse_smtp<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
     let Some((queue, rest)) = take_queue_id(line.body) else { return };
     let subject = Subject::Message(queue);
     let Some(recipients) = rest.strip_prefix(b"to=<") else { return };
@@ -63,7 +63,7 @@ pub(super) fn parse_smtp<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
 
 /// Reads the same of lmtp, whose next hop is a mailbox or a content filter: only the queue id
 /// under which a filter handed the message back matters.
-pub(super) fn parse_lmtp<'a>(line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
+pub(super) fn parse_lmtp<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
     let Some((queue, rest)) = take_queue_id(line.body) else { return };
     let Some(recipients) = rest.strip_prefix(b"to=<") else { return };
     let renamed = match find_relay(recipients) {

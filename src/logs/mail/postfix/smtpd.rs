@@ -12,7 +12,9 @@ use super::{DIGIT, Peer, helo_name, run_length, take_peer, take_queue_id};
 use crate::logs::fields;
 use crate::logs::line::Line;
 use crate::logs::mail::fact::fold;
-use crate::logs::mail::{Answer, End, Fact, MailRecord, Subject, Success, Summary, Weight, key};
+use crate::logs::mail::{
+    Answer, End, Fact, MailRecord, Program, Subject, Success, Summary, Weight, key_with,
+};
 use crate::model::net::parse_decimal;
 
 /// A line being read.
@@ -23,11 +25,10 @@ struct Reader<'a, 'out> {
     out: &'out mut Vec<MailRecord<'a>>,
 }
 
-/// Reads a line of smtpd whose service has this port.
-pub(super) fn parse<'a>(line: &Line<'a>, local_port: Option<u16>, out: &mut Vec<MailRecord<'a>>) {
-    let names = [line.tag.unwrap_or_default(), line.pid.unwrap_or_default()];
-    let subject = Subject::Session(key(&names));
-    Reader { line, subject, local_port, out }.read();
+/// Reads a line of smtpd.
+pub(super) fn parse<'a>(smtpd: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
+    let subject = Subject::Session(key_with(smtpd.key, line.pid.unwrap_or_default()));
+    Reader { line, subject, local_port: smtpd.port, out }.read();
 }
 
 impl<'a> Reader<'a, '_> {
