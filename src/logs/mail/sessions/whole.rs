@@ -278,7 +278,7 @@ impl Search {
         {
             let clients = (talk.client, record.client);
             let other_client = matches!(clients, (Some(a), Some(b)) if a != b);
-            if record.fact == Fact::Connect || other_client || talk.stretch != stretch {
+            if matches!(record.fact, Fact::Connect) || other_client || talk.stretch != stretch {
                 self.give_up(found, at);
                 known = None;
             }
@@ -386,13 +386,13 @@ impl Search {
         }
         talk.last = index;
         talk.take(record);
-        if record.fact == Fact::Refused {
+        if matches!(record.fact, Fact::Refused) {
             talk.course.refuse_message();
         }
         for (_, touched) in talk.messages.iter_mut().filter(|(known, _)| *known == queue) {
             *touched = time;
         }
-        if record.fact == Fact::Removed {
+        if matches!(record.fact, Fact::Removed) {
             talk.queued = talk.queued.saturating_sub(1);
             self.messages.insert(id, Message { gone: true, ..message });
             if talk.ended && talk.queued == 0 {
@@ -488,12 +488,12 @@ impl Talk {
         self.messages.clear();
     }
 
-    /// Takes the ends that a record knows; the first word counts.
+    /// Takes the ends that a record knows.
     fn meet(&mut self, record: &BatchFact) {
-        self.client = self.client.or(record.client);
-        self.client_port = self.client_port.or(record.client_port);
-        self.local_ip = self.local_ip.or(record.local_ip);
-        self.local_port = self.local_port.or(record.local_port);
+        learn(&mut self.client, record.client);
+        learn(&mut self.client_port, record.client_port);
+        learn(&mut self.local_ip, record.local_ip);
+        learn(&mut self.local_port, record.local_port);
     }
 
     /// Takes what is said. The last name that the client gave, and the user, stay where they are in
@@ -504,5 +504,12 @@ impl Talk {
         self.user = user.or(self.user);
         let cited = &mut self.cited;
         self.course.take(&record.fact, |proves| cited.cite(proves, record.line));
+    }
+}
+
+/// The first word counts. Most records tell nothing new, and then nothing is written.
+fn learn<T: Copy>(known: &mut Option<T>, told: Option<T>) {
+    if known.is_none() && told.is_some() {
+        *known = told;
     }
 }
