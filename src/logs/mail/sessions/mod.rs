@@ -173,6 +173,10 @@ impl Assembler {
 
     /// Takes back sessions that are no longer needed: their memory serves the next.
     pub fn reuse(&mut self, finished: &mut Vec<Finished>) {
+        // The fewer are moved to the others.
+        if self.spare.len() < finished.len() {
+            std::mem::swap(&mut self.spare, finished);
+        }
         self.spare.append(finished);
         self.spare.truncate(MOST_SPARE);
     }
