@@ -165,7 +165,7 @@ pub(crate) fn write_session(session: &Session, out: &mut Vec<u8>) -> bool {
     out.push(kind.helo as u8 | (kind.auth as u8) << 2 | (kind.outcome as u8) << 4);
     for name in [helo_name, sasl_name].into_iter().flatten() {
         write_number(name.len() as u64, out);
-        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(name);
     }
     if let Some(first) = session.lines.first() {
         write_number(u64::from(first.input), out);
@@ -276,11 +276,11 @@ impl<'a> Notes<'a> {
         Some(Timestamp(micros))
     }
 
-    fn name(&mut self) -> Option<&'a str> {
+    fn name(&mut self) -> Option<&'a [u8]> {
         let length = self.number()? as usize;
         let (name, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        std::str::from_utf8(name).ok()
+        Some(name)
     }
 
     /// Passes over so many numbers, and gives their bytes.

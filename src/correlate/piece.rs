@@ -123,10 +123,10 @@ pub struct SessionFact<'a> {
     pub lasted: Option<(Timestamp, Timestamp)>,
     /// What became of it.
     pub kind: SessionKind,
-    /// The name given in HELO.
-    pub helo_name: Option<&'a str>,
-    /// The user of a successful AUTH.
-    pub sasl_name: Option<&'a str>,
+    /// The name given in HELO: UTF-8, which is not looked at before the name is kept.
+    pub helo_name: Option<&'a [u8]>,
+    /// The user of a successful AUTH, likewise.
+    pub sasl_name: Option<&'a [u8]>,
     /// Its deliveries.
     pub deliveries: &'a [Delivery],
 }
@@ -139,8 +139,8 @@ impl<'a> SessionFact<'a> {
         Self {
             lasted: known().min().zip(known().max()),
             kind: SessionKind { helo: session.helo, auth: session.auth, outcome: session.outcome },
-            helo_name: session.helo_name.as_deref(),
-            sasl_name: session.sasl_username.as_deref(),
+            helo_name: session.helo_name.as_deref().map(str::as_bytes),
+            sasl_name: session.sasl_username.as_deref().map(str::as_bytes),
             deliveries: &session.deliveries,
         }
     }
@@ -212,10 +212,10 @@ impl Piece {
             count(&mut self.delivered, deliveries.clone(), *n);
         }
         for (time, name) in &other.helo_names {
-            keep_name(&mut self.helo_names, *time, name);
+            keep_name(&mut self.helo_names, *time, name.as_bytes());
         }
         for (time, name) in &other.sasl_names {
-            keep_name(&mut self.sasl_names, *time, name);
+            keep_name(&mut self.sasl_names, *time, name.as_bytes());
         }
         for &(kind, spots) in &other.cited {
             self.cite_both(kind, spots);
@@ -267,24 +267,24 @@ fn count<K: Ord>(counts: &mut Vec<(K, u64)>, key: K, n: u64) {
     }
 }
 
-/// Keeps the earliest distinct names. A name that was dropped had `NAMES` others before it, and
-/// has them after every merge too: what is kept does not depend on the order.
-pub(crate) fn keep_name(names: &mut Vec<(i64, Box<str>)>, time: i64, name: &str) {
+/// Keeps the earliest distinct names, which are UTF-8. A name that was dropped had `NAMES` others
+/// before it, and has them after every merge too: what is kept does not depend on the order.
+pub(crate) fn keep_name(names: &mut Vec<(i64, Box<str>)>, time: i64, name: &[u8]) {
     // As events mostly come in the order of their times, there is seldom a place for one more; and a
     // name that is kept already is kept from an earlier time.
-    let is_late = |last: &(i64, Box<str>)| (last.0, &*last.1) < (time, name);
+    let is_late = |last: &(i64, Box<str>)| (last.0, last.1.as_bytes()) < (time, name);
     if names.len() >= NAMES && names.last().is_some_and(is_late) {
         return;
     }
-    if let Some(at) = names.iter().position(|(_, known)| **known == *name) {
+    if let Some(at) = names.iter().position(|(_, known)| known.as_bytes() == name) {
         if names.get(at).is_some_and(|&(known, _)| known <= time) {
             return;
         }
         names.remove(at);
     }
-    let at = names.partition_point(|(t, n)| (*t, &**n) < (time, name));
+    let at = names.partition_point(|(t, n)| (*t, n.as_bytes()) < (time, name));
     if at < NAMES {
-        names.insert(at, (time, name.into()));
+        names.insert(at, (time, String::from_utf8_lossy(name).into()));
         names.truncate(NAMES);
     }
 }

@@ -254,8 +254,8 @@ mod tests {
         piece.add_session(&SessionFact {
             lasted: Some((Timestamp(40), Timestamp(90))),
             kind: SessionKind { helo, auth, outcome },
-            helo_name: Some("probe.example"),
-            sasl_name: Some("user"),
+            helo_name: Some(b"probe.example"),
+            sasl_name: Some(b"user"),
             deliveries: &deliveries,
         });
         piece.cite(CitationKind::Mail(Proves::Helo), Some(Timestamp(40)), at(1, 8));

@@ -78,7 +78,7 @@ impl Totals {
         self.add_times(source, mail, scan_time);
         self.add_rule(address, source);
         for (time, name) in &source.piece.helo_names {
-            keep_name(&mut self.helo_names, *time, name);
+            keep_name(&mut self.helo_names, *time, name.as_bytes());
         }
         let devices = permitting_devices(&source.piece);
         if devices.len() > 1 {
@@ -101,7 +101,7 @@ impl Totals {
         self.in_mail_log |= next.in_mail_log;
         self.best = self.best.into_iter().chain(next.best).min();
         for (time, name) in &next.helo_names {
-            keep_name(&mut self.helo_names, *time, name);
+            keep_name(&mut self.helo_names, *time, name.as_bytes());
         }
         self.series.append(&mut next.series);
         self.ranked.append(&mut next.ranked);
@@ -187,7 +187,7 @@ mod tests {
                 piece.add_session(&SessionFact {
                     lasted: Some((time, time)),
                     kind: SessionKind { helo, auth, outcome },
-                    helo_name: name.as_deref(),
+                    helo_name: name.as_deref().map(str::as_bytes),
                     sasl_name: None,
                     deliveries: &[],
                 });
