@@ -156,7 +156,7 @@ fn render<'a>(
         }
         Ok(Rendered { target: part.target, ticket: part.ticket, bytes: files })
     };
-    let parts: Vec<_> = few.into_par_iter().map(render_one).collect();
+    let parts: Vec<_> = few.into_par_iter().with_max_len(1).map(render_one).collect();
     parts.into_iter().collect()
 }
 
