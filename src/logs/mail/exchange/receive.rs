@@ -295,7 +295,7 @@ mod tests {
 
         #[test]
         fn talks_are_those_of_their_own_rows(
-            rows in prop::collection::vec(("A|B", "1.2.3.4:5|x|", "1.2.3.4:5|::1:6|x"), 1..9),
+            rows in prop::collection::vec(("A|B", r"1\.2\.3\.4:5|1\.2\.3\.4:6|x|", r"1\.2\.3\.4:5|\[::1\]:6|x"), 1..9),
         ) {
             for (session, local, remote) in &rows {
                 let row = ReceiveRow {

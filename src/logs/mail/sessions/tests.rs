@@ -85,16 +85,19 @@ impl Feed {
 
 #[test]
 fn a_line_alone_tells_what_its_facts_tell_one_by_one() {
-    let (answer, weight) = (Answer::Accepted, Weight::Hint);
-    let helo = Fact::Helo { answer, weight, name: Some(b"x".as_slice()) };
+    let helo_of = |answer| {
+        let fact = Fact::Helo { answer, weight: Weight::Hint, name: Some(b"x".as_slice()) };
+        Some((answer, fact))
+    };
     let refused = (Fact::Refused, Deed::Refused);
     let queued = (Fact::Queued { queue: Some(7) }, Deed::Queued { queue: 7 });
     for (fact, deed) in [refused, queued] {
-        for helo in [Some(helo), None] {
+        for told in [helo_of(Answer::Accepted), helo_of(Answer::Rejected), None] {
+            let (answer, helo) = told.unzip();
             let end = Fact::Disconnect { end: End::Untold, summary: None };
             let facts: Vec<_> = helo.into_iter().chain([fact, end]).collect();
             let name = helo.map(|_| b"x".as_slice());
-            let alone = [Fact::Alone { helo: helo.map(|_| answer), name, deed }];
+            let alone = [Fact::Alone { helo: answer, name, deed }];
             let [expected, told, whole] =
                 [(&facts[..], false), (&alone, false), (&alone, true)].map(of_one_line);
             assert_eq!(told, expected);

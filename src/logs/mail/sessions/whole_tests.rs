@@ -32,6 +32,8 @@ const LINES: &[&str] = &[
     "postfix/postscreen[8]: DISCONNECT [{C}]:{N}",
     "exim: H=(h{R}) [{C}] F=<a> rejected RCPT <b@d>: no",
     "exim: rejected MAIL from [{C}]: no HELO/EHLO given",
+    "exim: H=(h{R}) [{C}] rejected EHLO or HELO h{R}: no",
+    "exim: rejected EHLO from [{C}]: syntactically invalid argument(s): _x",
     "exim: AAAAA{Q}-AAAAAA-AA <= a@b H=x [{C}] P=esmtp S=1",
     "exim: AAAAA{Q}-AAAAAA-AA => v@d.example R=remote T=smtp H=m [192.0.2.25]",
     "exim: AAAAA{Q}-AAAAAA-AA Completed",
