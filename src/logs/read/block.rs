@@ -85,8 +85,9 @@ pub(super) fn load(
 
 /// Where reading begins for a block: at least the bytes before it that tell where its first line
 /// begins, and as many more, less than a page, as it takes that a byte lies at the same place of a
-/// page in memory as in the file. Memory that lies some bytes further, as an allocator's does, takes
-/// up to four times as long to copy into on some processors (`rep movsb` on AMD's Zen 3).
+/// page in memory as in the file; a file's first block lies as it comes. Memory that lies some bytes
+/// further, as an allocator's does, takes up to four times as long to copy into on some processors
+/// (`rep movsb` on AMD's Zen 3).
 fn begin(start: u64, first_end: u64, buffer: &mut Vec<u8>) -> u64 {
     let latest = start.saturating_sub(HOLE.len() as u64);
     let longest = first_end.saturating_sub(latest).saturating_add(PAGE) as usize;

@@ -41,6 +41,11 @@ fn find_unquoted(text: &[u8], byte: u8) -> Option<usize> {
     if find_near(text.get(..first)?, b'"').is_none() {
         return Some(first);
     }
+    find_unquoted_by_bytes(text, byte)
+}
+
+/// The same, byte by byte.
+fn find_unquoted_by_bytes(text: &[u8], byte: u8) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     text.iter().position(|&b| {
         let found = b == byte && !quoted;
@@ -184,17 +189,6 @@ mod tests {
             let words = parts.iter().all(|part| part.iter().all(u8::is_ascii_alphanumeric));
             let fits = words && parts.iter().map(|part| part.len()).eq(shape);
             Some((id, rest.strip_prefix(b" ")?)).filter(|_| fits)
-        })
-    }
-
-    /// The first place of a byte outside of quotes, byte by byte.
-    fn find_unquoted_by_bytes(text: &[u8], byte: u8) -> Option<usize> {
-        let (mut quoted, mut escaped) = (false, false);
-        text.iter().position(|&b| {
-            let found = b == byte && !quoted;
-            quoted ^= b == b'"' && !escaped;
-            escaped = b == b'\\' && !escaped;
-            found
         })
     }
 
