@@ -11,11 +11,12 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use helotriage::logs::envelope;
 use helotriage::logs::firewall::{self, FirewallFormat};
 use helotriage::logs::line::{Columns, Line};
-use helotriage::logs::mail::{self, Finished, MailFormat};
+use helotriage::logs::mail::{self, MailFormat};
 use helotriage::logs::read::{LogInput, ReadOptions, Selection, Sink, read_logs};
 use helotriage::model::flow::FlowEvent;
 use helotriage::model::input::{Devices, InputKind};
 use helotriage::model::policy::Policy;
+use helotriage::model::session::SessionView;
 use helotriage::model::time::Timestamp;
 use helotriage::pipeline::{self, Job, Window};
 use helotriage::scan::read::{ScanOptions, read_scan};
@@ -114,7 +115,7 @@ impl Sink for Count {
         self.0 += 1;
     }
 
-    fn session(&mut self, _session: &Finished) {
+    fn session(&mut self, _: &SessionView<'_>, _: &'static str) {
         self.0 += 1;
     }
 }

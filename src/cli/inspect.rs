@@ -8,12 +8,12 @@ use std::path::Path;
 use crate::error::Result;
 use crate::logs::inspect::flow_line;
 use crate::logs::inspect_session::session_line;
-use crate::logs::mail::Finished;
 use crate::logs::read::{LogInput, ReadOptions, Selection, Sink, read_logs};
 use crate::logs::source::{STDIN, expand, open_text};
 use crate::model::flow::FlowEvent;
 use crate::model::input::{Devices, InputKind};
 use crate::model::policy::Policy;
+use crate::model::session::SessionView;
 use crate::model::time::Timestamp;
 use crate::pipeline;
 use crate::scan::inspect::finding_lines;
@@ -143,8 +143,8 @@ impl Sink for Printer {
         self.print(flow_line(&event, devices));
     }
 
-    fn session(&mut self, session: &Finished) {
-        self.print(session_line(session));
+    fn session(&mut self, session: &SessionView<'_>, format: &'static str) {
+        self.print(session_line(session, format));
     }
 
     fn wants_more(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::correlate::note::{Notes, day};
 use crate::correlate::piece::{Piece, SessionFact};
 use crate::model::citation::Citation;
 use crate::model::judged::CitationKind;
-use crate::model::session::Session;
+use crate::model::session::SessionView;
 
 pub use crate::correlate::note::NO_DAY;
 
@@ -49,11 +49,11 @@ pub struct Many {
 }
 
 /// The piece of a session that no note can hold, and its day.
-pub(crate) fn piece_of(session: &Session) -> (i32, Piece) {
+pub(crate) fn piece_of(session: &SessionView<'_>) -> (i32, Piece) {
     let fact = SessionFact::of(session);
     let start = fact.lasted.map(|(start, _)| start);
     let mut piece = Piece::default();
-    for line in &session.lines {
+    for line in session.lines {
         let at = Citation { input: line.input, line: line.line };
         piece.cite(CitationKind::Mail(line.proves), start, at);
     }
@@ -263,6 +263,7 @@ mod tests {
     use super::*;
     use crate::correlate::note::{tests::flows, tests::sessions, write_flow, write_session};
     use crate::correlate::piece::FlowFact;
+    use crate::model::session::Session;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -281,10 +282,10 @@ mod tests {
         }
         for session in sessions {
             let mut note = Vec::new();
-            if write_session(session, &mut note) {
+            if write_session(&session.view(), &mut note) {
                 cell.add_notes(&note, JOIN);
             } else {
-                let (day, piece) = piece_of(session);
+                let (day, piece) = piece_of(&session.view());
                 cell.add_piece(day, piece, JOIN);
             }
         }
@@ -300,7 +301,7 @@ mod tests {
             days.entry(day(flow.time)).or_default().add_flow(flow, JOIN);
         }
         for session in sessions {
-            let (day, piece) = piece_of(session);
+            let (day, piece) = piece_of(&session.view());
             days.entry(day).or_default().merge(&piece, JOIN);
         }
         days.into_iter().collect()

@@ -33,7 +33,7 @@ use crate::correlate::server::LoggedServer;
 use crate::logs::fields::same;
 use crate::model::flow::{Flow, FlowEvent, Host, Packet};
 use crate::model::net::Endpoint;
-use crate::model::session::Session;
+use crate::model::session::SessionView;
 
 pub use crate::correlate::evidence::Evidence;
 pub use crate::correlate::interest::Interest;
@@ -126,7 +126,7 @@ impl Correlator {
     }
 
     /// Adds a session that was read in a mail format.
-    pub fn session(&mut self, session: &Session, format: &'static str) {
+    pub fn session(&mut self, session: &SessionView<'_>, format: &'static str) {
         let number = self.server_of(session);
         self.evidence.facts_mut(number, |facts| facts.add_session(session, format));
         let kept = session.local_port.is_none_or(|port| self.interest.has_port(port));
@@ -141,7 +141,7 @@ impl Correlator {
     }
 
     /// The number of a session's server.
-    fn server_of(&mut self, session: &Session) -> u32 {
+    fn server_of(&mut self, session: &SessionView<'_>) -> u32 {
         if let Some(last) = &self.last_server
             && last.ip == session.local_ip
             && last.port == session.local_port
@@ -151,7 +151,7 @@ impl Correlator {
         }
         let number = self.evidence.number_of(LoggedServer::of_session(session));
         self.last_server = Some(LastServer {
-            name: session.server.clone(),
+            name: session.server.into(),
             ip: session.local_ip,
             port: session.local_port,
             number,

@@ -17,7 +17,7 @@
 use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind};
 use crate::model::citation::Citation;
 use crate::model::judged::CitationKind;
-use crate::model::session::{Auth, Helo, Outcome, Proves, Session};
+use crate::model::session::{Auth, Helo, Outcome, Proves, SessionView};
 use crate::model::time::{SECOND, Timestamp};
 
 /// The day of events without a time.
@@ -147,7 +147,7 @@ pub(crate) fn write_flow(flow: &FlowFact, out: &mut Vec<u8>) {
 
 /// Writes the note of a session behind others, unless there is more to it than a note can hold:
 /// then nothing is written. Tells whether it was.
-pub(crate) fn write_session(session: &Session, out: &mut Vec<u8>) -> bool {
+pub(crate) fn write_session(session: &SessionView<'_>, out: &mut Vec<u8>) -> bool {
     let fact = SessionFact::of(session);
     if !has_room_for(session, &fact) {
         return false;
@@ -171,15 +171,15 @@ pub(crate) fn write_session(session: &Session, out: &mut Vec<u8>) -> bool {
         write_number(u64::from(first.input), out);
     }
     let mut before = 0;
-    for line in &session.lines {
+    for line in session.lines {
         write_number(line.line.wrapping_sub(before) << 3 | line.proves as u64, out);
         before = line.line;
     }
     true
 }
 
-fn has_room_for(session: &Session, fact: &SessionFact<'_>) -> bool {
-    let lines = &session.lines;
+fn has_room_for(session: &SessionView<'_>, fact: &SessionFact<'_>) -> bool {
+    let lines = session.lines;
     let names = [fact.helo_name, fact.sasl_name];
     fact.deliveries.is_empty()
         && lines.len() <= LINES
@@ -351,7 +351,7 @@ impl<'a> Notes<'a> {
 pub(crate) mod tests {
     use super::*;
     use crate::correlate::cell::piece_of;
-    use crate::model::session::{Delivery, ProofLine};
+    use crate::model::session::{Delivery, ProofLine, Session};
     use proptest::prelude::*;
 
     fn times() -> impl Strategy<Value = Option<Timestamp>> {
@@ -415,8 +415,8 @@ pub(crate) mod tests {
             let (mut bytes, mut expected) = (Vec::new(), Vec::new());
             for session in &sessions {
                 let before = bytes.len();
-                if write_session(session, &mut bytes) {
-                    expected.push(piece_of(session));
+                if write_session(&session.view(), &mut bytes) {
+                    expected.push(piece_of(&session.view()));
                 } else {
                     prop_assert_eq!(bytes.len(), before);
                     let inputs = session.lines.iter().map(|line| line.input);

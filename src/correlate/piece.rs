@@ -11,7 +11,7 @@ use crate::correlate::times::Times;
 use crate::model::citation::Citation;
 use crate::model::flow::{Action, Answer, Flow};
 use crate::model::judged::CitationKind;
-use crate::model::session::{Auth, Delivery, Helo, Outcome, Session};
+use crate::model::session::{Auth, Delivery, Helo, Outcome, SessionView};
 use crate::model::time::Timestamp;
 
 /// How many names of a kind are kept.
@@ -133,15 +133,15 @@ pub struct SessionFact<'a> {
 
 impl<'a> SessionFact<'a> {
     /// What counts of a session, but for its lines.
-    pub fn of(session: &'a Session) -> Self {
+    pub fn of(session: &SessionView<'a>) -> Self {
         let ends = [session.start, session.end];
         let known = || ends.into_iter().flatten();
         Self {
             lasted: known().min().zip(known().max()),
             kind: SessionKind { helo: session.helo, auth: session.auth, outcome: session.outcome },
-            helo_name: session.helo_name.as_deref().map(str::as_bytes),
-            sasl_name: session.sasl_username.as_deref().map(str::as_bytes),
-            deliveries: &session.deliveries,
+            helo_name: session.helo_name.map(str::as_bytes),
+            sasl_name: session.sasl_username.map(str::as_bytes),
+            deliveries: session.deliveries,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use crate::model::flow::{Action, Flow, Host};
 use crate::model::net::Endpoint;
-use crate::model::session::{Helo, Outcome, Session};
+use crate::model::session::{Helo, Outcome, SessionView};
 
 /// A server's port as a log names it.
 #[derive(
@@ -56,7 +56,7 @@ impl LoggedServer {
     }
 
     /// The server end of a session.
-    pub fn of_session(session: &Session) -> Self {
+    pub fn of_session(session: &SessionView<'_>) -> Self {
         Self::Mail {
             name: session.server.trim_end_matches('.').to_ascii_lowercase().into(),
             ip: session.local_ip.map(|ip| ip.to_canonical()),
@@ -113,10 +113,10 @@ impl ServerFacts {
     }
 
     /// Takes note of a session that was read in a format.
-    pub fn add_session(&mut self, session: &Session, format: &'static str) {
+    pub fn add_session(&mut self, session: &SessionView<'_>, format: &'static str) {
         self.add_format(format);
         let mut last = None;
-        for line in &session.lines {
+        for line in session.lines {
             if last != Some(line.input) {
                 self.add_input(line.input, Spoken::Known);
                 last = Some(line.input);

@@ -2,6 +2,7 @@
 //!
 //! Only what several formats share; a format's own grammar lives in its file.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
@@ -283,8 +284,13 @@ fn unquoted(text: &[u8]) -> Option<&[u8]> {
 
 /// A stranger's bytes as text: what is no UTF-8 becomes `\xNN`, byte by byte.
 pub fn shown(bytes: &[u8]) -> Box<str> {
+    shown_text(bytes).into()
+}
+
+/// The same, without a copy where there is no byte to be shown otherwise.
+pub fn shown_text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return text.into();
+        return Cow::Borrowed(text);
     }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -294,7 +300,7 @@ pub fn shown(bytes: &[u8]) -> Box<str> {
             let _ = write!(text, "\\x{byte:02x}");
         }
     }
-    text.into_boxed_str()
+    Cow::Owned(text)
 }
 
 /// Iterates over the columns of a delimited row, quotes taken off (`"a,b"` is one column; a

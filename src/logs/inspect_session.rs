@@ -16,16 +16,14 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::logs::mail::Finished;
-use crate::model::session::Session;
+use crate::model::session::SessionView;
 use crate::model::time::Timestamp;
 
-/// The session's line of JSON. Numbers are integers, times RFC 3339 in UTC, addresses canonical.
+/// The line of JSON of a session that was read in a format. Numbers are integers, times RFC 3339 in UTC, addresses canonical.
 ///
 /// # Errors
 /// None that a session can cause; the serialiser's are passed on.
-pub fn session_line(finished: &Finished) -> serde_json::Result<String> {
-    let session = &finished.session;
+pub fn session_line(session: &SessionView<'_>, format: &'static str) -> serde_json::Result<String> {
     serde_json::to_string(&SessionShape {
         kind: "session",
         lines: line_numbers(session),
@@ -33,21 +31,21 @@ pub fn session_line(finished: &Finished) -> serde_json::Result<String> {
         last_time: session.end,
         client_ip: session.client,
         client_port: session.client_port,
-        helo_name: session.helo_name.as_deref(),
+        helo_name: session.helo_name,
         helo: session.helo.word(),
         auth: session.auth.word(),
-        sasl_username: session.sasl_username.as_deref(),
+        sasl_username: session.sasl_username,
         outcome: session.outcome.word(),
-        server_host: Some(&*session.server).filter(|server| !server.is_empty()),
+        server_host: Some(session.server).filter(|server| !server.is_empty()),
         local_ip: session.local_ip,
         local_port: session.local_port,
-        format: finished.format,
+        format,
     })
 }
 
 /// The distinct lines in the session's last input, ascending. `inspect` prints file by file, so a
 /// session that began in the file before is printed with the lines of the one where it ended.
-fn line_numbers(session: &Session) -> Vec<u64> {
+fn line_numbers(session: &SessionView<'_>) -> Vec<u64> {
     let last = session.lines.iter().map(|line| line.input).max();
     let mut lines: Vec<u64> = session
         .lines
@@ -92,7 +90,7 @@ struct SessionShape<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::session::{Auth, Helo, Outcome, ProofLine, Proves};
+    use crate::model::session::{Auth, Helo, Outcome, ProofLine, Proves, Session};
 
     fn session() -> Session {
         let line = |line, proves| ProofLine { input: 0, line, proves };
@@ -127,8 +125,7 @@ mod tests {
             r#""sasl_username":"user","outcome":"helo_only","server_host":"mx1","#,
             r#""local_ip":"203.0.113.25","local_port":25,"format":"postfix"}"#
         );
-        let finished = Finished { session: session(), format: "postfix" };
-        assert_eq!(session_line(&finished).unwrap(), full);
+        assert_eq!(session_line(&session().view(), "postfix").unwrap(), full);
     }
 
     #[test]
@@ -152,6 +149,6 @@ mod tests {
             r#"{"kind":"session","lines":[],"helo":"unknown","auth":"none","#,
             r#""outcome":"helo_only","format":"exim"}"#
         );
-        assert_eq!(session_line(&Finished { session, format: "exim" }).unwrap(), short);
+        assert_eq!(session_line(&session.view(), "exim").unwrap(), short);
     }
 }

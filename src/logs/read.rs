@@ -37,13 +37,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::logs::carried::Carried;
-use crate::logs::mail::{Finished, Keep};
+use crate::logs::mail::Keep;
 use crate::model::flow::{Action, FlowEvent};
 #[cfg(doc)]
 use crate::model::input::Status;
 use crate::model::input::{Devices, InputKind, InputReport};
 use crate::model::policy::InputSettings;
 use crate::model::reading::{Cursor, Reached};
+use crate::model::session::SessionView;
 use crate::model::time::Timestamp;
 
 /// Takes what the logs tell, in the order of the inputs and their lines.
@@ -51,13 +52,13 @@ pub trait Sink: Send {
     /// One record of a firewall; `devices` names the firewalls known so far.
     fn flow(&mut self, event: FlowEvent, devices: &Devices);
 
-    /// One finished session.
-    fn session(&mut self, session: &Finished);
+    /// One finished session, and the format that it was read in.
+    fn session(&mut self, session: &SessionView<'_>, format: &'static str);
 
     /// One session that the end of the logs cut, as it stands. Where a later run goes on from
     /// there, it comes again when it is finished.
-    fn cut_session(&mut self, session: &Finished) {
-        self.session(session);
+    fn cut_session(&mut self, session: &SessionView<'_>, format: &'static str) {
+        self.session(session, format);
     }
 
     /// Whether reading on is of any use; asked once a round.

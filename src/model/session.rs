@@ -140,6 +140,70 @@ pub struct Session {
     pub lines: Vec<ProofLine>,
 }
 
+/// A session whose texts and lines lie elsewhere; each field is as in [`Session`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is that of Session")]
+pub struct SessionView<'a> {
+    pub server: &'a str,
+    pub local_ip: Option<IpAddr>,
+    pub local_port: Option<u16>,
+    pub client: Option<IpAddr>,
+    pub client_port: Option<u16>,
+    pub start: Option<Timestamp>,
+    pub end: Option<Timestamp>,
+    pub helo: Helo,
+    pub helo_name: Option<&'a str>,
+    pub auth: Auth,
+    pub sasl_username: Option<&'a str>,
+    pub outcome: Outcome,
+    pub deliveries: &'a [Delivery],
+    pub lines: &'a [ProofLine],
+}
+
+impl Session {
+    /// The session where it is.
+    pub fn view(&self) -> SessionView<'_> {
+        SessionView {
+            server: &self.server,
+            local_ip: self.local_ip,
+            local_port: self.local_port,
+            client: self.client,
+            client_port: self.client_port,
+            start: self.start,
+            end: self.end,
+            helo: self.helo,
+            helo_name: self.helo_name.as_deref(),
+            auth: self.auth,
+            sasl_username: self.sasl_username.as_deref(),
+            outcome: self.outcome,
+            deliveries: &self.deliveries,
+            lines: &self.lines,
+        }
+    }
+}
+
+impl SessionView<'_> {
+    /// The session with texts and lines of its own.
+    pub fn to_session(&self) -> Session {
+        Session {
+            server: self.server.into(),
+            local_ip: self.local_ip,
+            local_port: self.local_port,
+            client: self.client,
+            client_port: self.client_port,
+            start: self.start,
+            end: self.end,
+            helo: self.helo,
+            helo_name: self.helo_name.map(Into::into),
+            auth: self.auth,
+            sasl_username: self.sasl_username.map(Into::into),
+            outcome: self.outcome,
+            deliveries: self.deliveries.to_vec(),
+            lines: self.lines.to_vec(),
+        }
+    }
+}
+
 /// A line of a session and what it proves.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,

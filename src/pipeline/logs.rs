@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::correlate::{Correlator, Evidence, Interest, World};
-use crate::logs::mail::Finished;
 use crate::logs::read::{LogInput, ReadOptions, Selection, Sink, read_all};
 use crate::model::flow::FlowEvent;
 use crate::model::input::{Devices, InputKind, InputReport};
+use crate::model::session::SessionView;
 use crate::model::time::Timestamp;
 use crate::pipeline::nightly::{self, Record};
 use crate::pipeline::{Job, Progress, Window, oldest_day};
@@ -65,21 +65,19 @@ impl Sink for Folding {
         }
     }
 
-    fn session(&mut self, finished: &Finished) {
-        if self.window.holds(finished.session.start) {
-            self.correlator.session(&finished.session, finished.format);
+    fn session(&mut self, session: &SessionView<'_>, format: &'static str) {
+        if self.window.holds(session.start) {
+            self.correlator.session(session, format);
         } else {
             self.left_out += 1;
         }
     }
 
-    fn cut_session(&mut self, cut: &Finished) {
+    fn cut_session(&mut self, cut: &SessionView<'_>, format: &'static str) {
         match &mut self.cut {
-            Some(correlator) if self.window.holds(cut.session.start) => {
-                correlator.session(&cut.session, cut.format);
-            }
+            Some(correlator) if self.window.holds(cut.start) => correlator.session(cut, format),
             Some(_) => {}
-            None => self.session(cut),
+            None => self.session(cut, format),
         }
     }
 }

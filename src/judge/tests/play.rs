@@ -223,7 +223,7 @@ impl Play {
         let mail = self.reports.get(1);
         let format = mail.and_then(|log| log.formats.keys().next()).copied().unwrap_or("shows");
         for session in &self.sessions {
-            correlator.session(session, format);
+            correlator.session(&session.view(), format);
         }
         let evidence = correlator.finish();
         let (reports, devices) = (&self.reports, &self.devices);

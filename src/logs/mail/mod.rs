@@ -33,7 +33,7 @@ pub use batch::FactBatch;
 pub use fact::{
     Answer, Deed, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key, key_with,
 };
-pub use sessions::{Assembler, CarriedSessions, Finished, Generation, Keep, Limits, ToldBy};
+pub use sessions::{Assembler, CarriedSessions, Finished, Generation, Give, Keep, Limits, ToldBy};
 
 /// Every mail format, in the order of recognition: the first that recognises a line has it.
 pub static FORMATS: &[&dyn MailFormat] = &[

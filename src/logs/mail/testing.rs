@@ -17,6 +17,7 @@ use crate::logs::clock::{Clock, Zone};
 use crate::logs::inspect_session::session_line;
 use crate::logs::line::{Columns, Line, Outcome};
 use crate::logs::{envelope, fields};
+use crate::model::session::SessionView;
 use crate::model::time::Timestamp;
 
 /// The reference time of all samples and tables; their zone is UTC.
@@ -93,14 +94,19 @@ fn told_fact(fact: &Fact<&[u8]>) -> String {
     }
 }
 
+/// Puts the sessions that it is given into a list.
+pub(crate) fn into(out: &mut Vec<Finished>) -> impl FnMut(&SessionView<'_>, &'static str) {
+    |session, format| out.push(Finished { session: session.to_session(), format })
+}
+
 /// The sessions of logs that are read one after the other, in the order of their first lines.
 pub(crate) fn sessions(logs: &[&[u8]]) -> Vec<Finished> {
     let mut assembler = Assembler::new(Keep::AllLines, Limits::default());
     let mut out = Vec::new();
     for (input, log) in (0..).zip(logs) {
-        assembler.take(&facts(log), input, 1, &mut out);
+        assembler.take(&facts(log), input, 1, &mut into(&mut out));
     }
-    assembler.finish(&mut out);
+    assembler.finish(&mut into(&mut out));
     out.sort_by_key(|finished| finished.session.lines.first().copied());
     out
 }
@@ -125,7 +131,10 @@ pub(crate) fn facts(log: &[u8]) -> FactBatch {
 /// Sessions of one log as `inspect` prints them.
 pub(crate) fn printed(log: &[u8]) -> String {
     let lines = sessions(&[log]);
-    lines.iter().map(|finished| session_line(finished).unwrap() + "\n").collect()
+    lines
+        .iter()
+        .map(|finished| session_line(&finished.session.view(), finished.format).unwrap() + "\n")
+        .collect()
 }
 
 /// Calls back with every line that is no header: its number, the line, the columns before it.

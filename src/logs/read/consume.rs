@@ -9,7 +9,7 @@ use crate::logs::carried::Carried;
 use crate::logs::detect::name_of;
 use crate::logs::firewall;
 use crate::logs::join::{Joiner, Told};
-use crate::logs::mail::{Assembler, FactBatch, Finished, Limits};
+use crate::logs::mail::{Assembler, FactBatch, Limits};
 use crate::logs::read::names::rotated;
 use crate::logs::read::plan::{Plan, Ready, State};
 use crate::logs::read::recipe::Wanted;
@@ -20,6 +20,7 @@ use crate::model::citation::Citation;
 use crate::model::flow::{Flow, FlowEvent};
 use crate::model::input::{Devices, InputReport, RejectedLine, Span, Status, Tally};
 use crate::model::reading::Reached;
+use crate::model::session::SessionView;
 use crate::model::time::Timestamp;
 
 /// Bytes of rejected lines that a run keeps.
@@ -78,7 +79,6 @@ pub(super) struct Consumer<'a> {
     rejected_bytes: usize,
     joiner: Joiner,
     assembler: Assembler,
-    finished: Vec<Finished>,
     reports: Vec<Progress>,
     /// For each input, the time from which on its sessions may be told again by a later one.
     again_from: Vec<Timestamp>,
@@ -157,7 +157,6 @@ impl<'a> Consumer<'a> {
             wanted: Wanted::of(&options.selection),
             kept_rejects: options.kept_rejects,
             rejected_bytes: 0,
-            finished: Vec::new(),
             reports: plans.iter().map(|plan| Progress::of(plan, plans)).collect(),
             again_from,
             spare: Arc::default(),
@@ -194,10 +193,8 @@ impl<'a> Consumer<'a> {
             carried.sessions = self.assembler.carried();
             carried.pairs = self.joiner.carried(self.devices);
         }
-        self.assembler.finish(&mut self.finished);
-        for finished in &self.finished {
-            self.sink.cut_session(finished);
-        }
+        let Self { assembler, sink, .. } = &mut self;
+        assembler.finish(&mut |session, format| sink.cut_session(session, format));
         self.reports.into_iter().map(Progress::finish).collect()
     }
 
@@ -217,12 +214,10 @@ impl<'a> Consumer<'a> {
         let facts = scanned.batch.facts;
         let again_from = self.again_from.get(index).copied();
         self.assembler.told_again_from(again_from.unwrap_or(Timestamp(i64::MIN)));
-        let again = self.assembler.take(&facts, number, before + 1, &mut self.finished);
+        let Self { assembler, sink, .. } = self;
+        let mut give = |session: &SessionView<'_>, format| sink.session(session, format);
+        let again = assembler.take(&facts, number, before + 1, &mut give);
         self.spare.give(facts);
-        for finished in &self.finished {
-            self.sink.session(finished);
-        }
-        self.assembler.reuse(&mut self.finished);
         if let Some(progress) = self.reports.get_mut(index) {
             let tally = &mut progress.report.tally;
             let duplicates = lost.duplicates.saturating_add(again);

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::model::input::Status;
+use crate::model::session::SessionView;
 
 /// Puts records on lines of a firewall's log; the record's number is its source port.
 fn lines(numbers: std::ops::Range<u16>) -> String {
@@ -49,7 +50,7 @@ impl Sink for Ports {
         self.0.push((event.flow.src_port, event.at.input, event.at.line));
     }
 
-    fn session(&mut self, _session: &Finished) {}
+    fn session(&mut self, _: &SessionView<'_>, _: &'static str) {}
 }
 
 /// A folder of logs and what the runs over it leave behind.

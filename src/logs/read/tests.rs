@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::logs::line::LONGEST_LINE;
+use crate::logs::mail::Finished;
 use crate::model::input::{Status, Tally};
+use crate::model::session::SessionView;
 
 #[derive(Default)]
 struct Seen {
@@ -23,8 +25,8 @@ impl Sink for Seen {
         self.flows.push(event);
     }
 
-    fn session(&mut self, session: &Finished) {
-        self.sessions.push(session.clone());
+    fn session(&mut self, session: &SessionView<'_>, format: &'static str) {
+        self.sessions.push(Finished { session: session.to_session(), format });
     }
 }
 

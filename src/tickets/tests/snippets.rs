@@ -377,17 +377,17 @@ fn a_rule_of_the_tickets_is_read_as_a_denial() {
 
 /// The actions of a log's flows.
 fn actions(file: &Path) -> Vec<crate::model::flow::Action> {
-    use crate::logs::mail::Finished;
     use crate::logs::read::{LogInput, ReadOptions, Selection, Sink, read_logs};
     use crate::model::flow::{Action, FlowEvent};
     use crate::model::input::{Devices, InputKind};
+    use crate::model::session::SessionView;
 
     struct Seen(Vec<Action>);
     impl Sink for Seen {
         fn flow(&mut self, event: FlowEvent, _: &Devices) {
             self.0.push(event.flow.action);
         }
-        fn session(&mut self, _: &Finished) {}
+        fn session(&mut self, _: &SessionView<'_>, _: &'static str) {}
     }
     let input = LogInput {
         settings: crate::model::policy::InputSettings::default(),

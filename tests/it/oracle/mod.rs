@@ -27,7 +27,7 @@ fn read(made: &Made, world: &World, parts: &[usize]) -> Evidence {
         correlator.flow(flow);
     }
     for (_, made) in made.sessions.iter().enumerate().filter(|(index, _)| mine(*index)) {
-        correlator.session(&made.session, made.format);
+        correlator.session(&made.session.view(), made.format);
     }
     correlator.finish()
 }

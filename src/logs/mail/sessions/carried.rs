@@ -96,6 +96,7 @@ impl Assembler {
             by_name.insert(name.0, servers.len());
             servers.push(ServerSessions::restored(server));
         }
-        Self { keep, limits, servers, by_name, seen: Seen::of(carried.told), spare: Vec::new() }
+        let seen = Seen::of(carried.told);
+        Self { servers, by_name, seen, ..Self::new(keep, limits) }
     }
 }

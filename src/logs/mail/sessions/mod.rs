@@ -27,7 +27,7 @@ use ahash::AHashMap;
 
 use crate::logs::fields;
 use crate::logs::mail::batch::FactBatch;
-use crate::model::session::Session;
+use crate::model::session::{ProofLine, Session, SessionView};
 use crate::model::time::Timestamp;
 pub use carried::CarriedSessions;
 pub use seen::{Generation, ToldBy};
@@ -79,12 +79,14 @@ pub struct Assembler {
     servers: Vec<ServerSessions>,
     by_name: AHashMap<Box<[u8]>, usize>,
     seen: Seen,
-    /// Sessions whose memory is free to be used again.
-    spare: Vec<Finished>,
+    /// What a fact ended, on its way out.
+    finished: Vec<Finished>,
+    /// The lines of a session on its way out.
+    lines: Vec<ProofLine>,
 }
 
-/// Finished sessions whose memory is kept: more than a block gives.
-const MOST_SPARE: usize = 1024;
+/// Where finished sessions go, with the format that they were read in.
+pub type Give<'g> = &'g mut dyn FnMut(&SessionView<'_>, &'static str);
 
 impl Assembler {
     /// An assembler with nothing open.
@@ -95,7 +97,8 @@ impl Assembler {
             servers: Vec::new(),
             by_name: AHashMap::new(),
             seen: Seen::new(),
-            spare: Vec::new(),
+            finished: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -105,16 +108,10 @@ impl Assembler {
         self.seen.again_from(time);
     }
 
-    /// Takes the facts of a block of the input, whose first line is `first_line` (from 1).
-    /// Finished sessions go to `out`, which is not cleared. Gives the number of lines that only
-    /// told what another input had told before.
-    pub fn take(
-        &mut self,
-        batch: &FactBatch,
-        input: u32,
-        first_line: u64,
-        out: &mut Vec<Finished>,
-    ) -> u64 {
+    /// Takes the facts of a block of the input, whose first line is `first_line` (from 1), and gives
+    /// the sessions that end. Returns the number of lines that only told what another input had told
+    /// before.
+    pub fn take(&mut self, batch: &FactBatch, input: u32, first_line: u64, give: Give<'_>) -> u64 {
         let known: Vec<usize> =
             batch.servers().iter().map(|name| self.server_index(name)).collect();
         let mut again = 0;
@@ -133,13 +130,8 @@ impl Assembler {
             };
             let index = known.get(record.server as usize).copied().unwrap_or_default();
             let Some(server) = self.servers.get_mut(index) else { continue };
-            let mut around = Surroundings {
-                at,
-                limits: self.limits,
-                seen: &mut self.seen,
-                out: &mut *out,
-                spare: &mut self.spare,
-            };
+            let (seen, out) = (&mut self.seen, &mut self.finished);
+            let mut around = Surroundings { at, limits: self.limits, seen, out };
             if let Some((session, whole)) = batch.wholes().of_fact(fact)
                 && let Some(admitted) = admitted.get_mut(session)
             {
@@ -147,15 +139,18 @@ impl Assembler {
                 if whole.first as usize == fact {
                     *admitted = server.admits(whole, batch, record, &mut around);
                 }
+                give_all(around.out, give);
                 if *admitted {
                     if whole.last as usize == fact {
-                        server.give_out(whole, batch, first_line, &mut around);
+                        let place = (input, first_line);
+                        server.give_out(whole, batch, place, &mut self.lines, give);
                     }
                     continue;
                 }
             }
             let fact = record.fact.map(|text| batch.text(text));
             let told = server.take(record, fact, &mut around);
+            give_all(around.out, give);
             if told == Told::Again && counted != Some(record.line) {
                 counted = Some(record.line);
                 again += 1;
@@ -165,20 +160,11 @@ impl Assembler {
     }
 
     /// Ends what is still open, server by server in the order of their first fact.
-    pub fn finish(&mut self, out: &mut Vec<Finished>) {
+    pub fn finish(&mut self, give: Give<'_>) {
         for server in &mut self.servers {
-            server.finish(out);
+            server.finish(&mut self.finished);
         }
-    }
-
-    /// Takes back sessions that are no longer needed: their memory serves the next.
-    pub fn reuse(&mut self, finished: &mut Vec<Finished>) {
-        // The fewer are moved to the others.
-        if self.spare.len() < finished.len() {
-            std::mem::swap(&mut self.spare, finished);
-        }
-        self.spare.append(finished);
-        self.spare.truncate(MOST_SPARE);
+        give_all(&mut self.finished, give);
     }
 
     fn server_index(&mut self, name: &[u8]) -> usize {
@@ -189,5 +175,11 @@ impl Assembler {
         self.servers.push(ServerSessions::new(fields::shown(name)));
         self.by_name.insert(name.into(), index);
         index
+    }
+}
+
+fn give_all(finished: &mut Vec<Finished>, give: Give<'_>) {
+    for finished in finished.drain(..) {
+        give(&finished.session.view(), finished.format);
     }
 }

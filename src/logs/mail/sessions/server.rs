@@ -105,8 +105,6 @@ pub(super) struct Surroundings<'a> {
     pub(super) limits: Limits,
     pub(super) seen: &'a mut Seen,
     pub(super) out: &'a mut Vec<Finished>,
-    /// Sessions whose memory is free to be used again.
-    pub(super) spare: &'a mut Vec<Finished>,
 }
 
 /// Whether a fact was told before by another input.

@@ -1,7 +1,7 @@
 //! Sessions across lines, inputs and limits.
 
 use super::{Assembler, CarriedSessions, Finished, Keep, Limits};
-use crate::logs::mail::testing::sessions;
+use crate::logs::mail::testing::{into, sessions};
 use crate::logs::mail::{Answer, Deed, End, Fact, FactBatch, MailRecord, Subject, Weight};
 use crate::model::session::Outcome;
 use crate::model::time::Timestamp;
@@ -79,7 +79,7 @@ impl Feed {
         let record = MailRecord::new(&line, subject, fact);
         let time = Some(Timestamp::from_seconds(1_800_000_000 + self.line as i64));
         batch.add(&record, 0, 0, time, b"mx1");
-        self.assembler.take(&batch, 0, self.line, &mut self.out);
+        self.assembler.take(&batch, 0, self.line, &mut into(&mut self.out));
     }
 }
 
@@ -122,8 +122,8 @@ fn of_one_line((facts, by_worker): (&[Fact<&[u8]>], bool)) -> Vec<Finished> {
     }
     let mut assembler = Assembler::new(Keep::AllLines, Limits::default());
     let mut out = Vec::new();
-    assembler.take(&batch, 0, 1, &mut out);
-    assembler.finish(&mut out);
+    assembler.take(&batch, 0, 1, &mut into(&mut out));
+    assembler.finish(&mut into(&mut out));
     out
 }
 
@@ -140,7 +140,7 @@ fn what_is_open_is_bounded() {
         }
     }
     assert!(feed.out.len() >= 1000 - 64);
-    feed.assembler.finish(&mut feed.out);
+    feed.assembler.finish(&mut into(&mut feed.out));
     assert_eq!(feed.out.len(), 1000);
 }
 
@@ -151,7 +151,7 @@ fn proofs_stay_few() {
         feed.give(Subject::Session(1), Fact::Refused);
         feed.give(Subject::Session(1), Fact::Reply { code: 250 });
     }
-    feed.assembler.finish(&mut feed.out);
+    feed.assembler.finish(&mut into(&mut feed.out));
     let lines: Vec<u64> = feed.out[0].session.lines.iter().map(|line| line.line).collect();
     assert_eq!(lines, [1, 1000]);
 }
@@ -171,7 +171,7 @@ fn a_session_goes_on_in_the_next_run_wherever_the_night_cuts_it() {
         carried.renumber(&|number| (number == 3).then_some(0));
         let mut assembler = Assembler::restored(Keep::AllLines, Limits::default(), carried);
         out.extend(take(&mut assembler, morning, 1));
-        assembler.finish(&mut out);
+        assembler.finish(&mut into(&mut out));
         assert_eq!(summed(&out), summed(&whole), "cut at byte {at}: {text}");
         let mut later = out[finished..].iter().flat_map(|session| &session.session.lines);
         assert!(later.all(|line| line.input < 2), "{out:?}");
@@ -202,7 +202,7 @@ fn two_logs_of_the_same_lines_tell_once_wherever_a_rotation_or_a_night_cuts_both
             for input in morning {
                 out.extend(take(&mut assembler, rest, input));
             }
-            assembler.finish(&mut out);
+            assembler.finish(&mut into(&mut out));
             assert_eq!(summed(&out), summed(&whole), "cut at byte {at}, then {morning:?}");
         }
     }
@@ -215,12 +215,17 @@ fn what_an_earlier_run_told_is_not_told_again() {
     let carried = assembler.carried();
     let mut assembler = Assembler::restored(Keep::Proofs, Limits::default(), carried);
     assert_eq!(take(&mut assembler, CUT, 1), []);
-    assembler.finish(&mut Vec::new());
+    assembler.finish(&mut |_, _| {});
 }
 
 /// What an assembler gives out while it takes these lines of an input.
 fn take(assembler: &mut Assembler, text: &str, input: u32) -> Vec<Finished> {
     let mut out = Vec::new();
-    assembler.take(&crate::logs::mail::testing::facts(text.as_bytes()), input, 1, &mut out);
+    assembler.take(
+        &crate::logs::mail::testing::facts(text.as_bytes()),
+        input,
+        1,
+        &mut into(&mut out),
+    );
     out
 }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::{Assembler, Finished, Keep, Limits};
-use crate::logs::mail::testing::facts;
+use crate::logs::mail::testing::{facts, into};
 
 /// What one process of a server says of one client or message; `{P}` is a pid, `{C}` a client,
 /// `{Q}` and `{R}` are queue ids, `{N}` is a port.
@@ -114,7 +114,7 @@ enum Way {
 /// twice, as two inputs tell the same.
 fn sessions(lines: &[String], block: usize, limits: Limits, way: Way) -> (Vec<Finished>, u64) {
     let mut assembler = Assembler::new(Keep::Proofs, limits);
-    let (mut out, mut again, mut finished) = (Vec::new(), 0, Vec::new());
+    let (mut out, mut again) = (Vec::new(), 0);
     for input in 0..2 {
         for (number, part) in (0u64..).zip(lines.chunks(block)) {
             let mut batch = facts(part.join("\n").as_bytes());
@@ -122,12 +122,10 @@ fn sessions(lines: &[String], block: usize, limits: Limits, way: Way) -> (Vec<Fi
                 batch.finish_sessions();
             }
             let first_line = number * block as u64 + 1;
-            again += assembler.take(&batch, input, first_line, &mut finished);
-            out.extend(finished.iter().cloned());
-            assembler.reuse(&mut finished);
+            again += assembler.take(&batch, input, first_line, &mut into(&mut out));
         }
     }
-    assembler.finish(&mut out);
+    assembler.finish(&mut into(&mut out));
     // What is still open at the end is given out in no order of its own.
     out.sort_by_cached_key(|finished| format!("{finished:?}"));
     (out, again)

@@ -8,8 +8,8 @@ use crate::logs::mail::batch::{BatchFact, FactBatch};
 use crate::logs::mail::fact::{Fact, fold};
 use crate::logs::mail::sessions::messages::Message;
 use crate::logs::mail::sessions::whole::Whole;
-use crate::logs::mail::sessions::{Finished, Limits};
-use crate::model::session::{Auth, Helo, Outcome, ProofLine, Session};
+use crate::logs::mail::sessions::{Give, Limits};
+use crate::model::session::{ProofLine, SessionView};
 
 impl ServerSessions {
     /// Whether so many more sessions and messages would still be within the limits.
@@ -58,14 +58,15 @@ impl ServerSessions {
         })
     }
 
-    /// Gives out a session that was admitted, and remembers its messages as gone. `around` is that
-    /// of its last fact, `first_line` the first line of its block.
+    /// Gives out a session that was admitted, and remembers its messages as gone. `place` is the
+    /// input and the first line of its block; `lines` lends its memory.
     pub(in crate::logs::mail::sessions) fn give_out(
         &mut self,
         whole: &Whole,
         batch: &FactBatch,
-        first_line: u64,
-        around: &mut Surroundings<'_>,
+        (input, first_line): (u32, u64),
+        lines: &mut Vec<ProofLine>,
+        give: Give<'_>,
     ) {
         for &(queue, touched) in batch.wholes().messages(whole) {
             let message = Message {
@@ -77,56 +78,30 @@ impl ServerSessions {
             };
             self.messages.insert(queue, message);
         }
-        let name = |text| fields::shown(batch.text(text));
-        // Filled in where it stays: it is two hundred bytes long.
-        around.out.push(around.spare.pop().unwrap_or_else(empty));
-        let Some(finished) = around.out.last_mut() else { return };
-        let session = &mut finished.session;
-        if session.server != self.name {
-            session.server.clone_from(&self.name);
-        }
-        session.local_ip = whole.local_ip;
-        session.local_port = whole.local_port;
-        session.client = whole.client;
-        session.client_port = whole.client_port;
-        session.start = whole.start;
-        session.end = whole.end;
-        session.helo = whole.helo;
-        session.auth = whole.auth;
-        session.outcome = whole.outcome;
-        session.helo_name = whole.helo_name.map(name);
-        session.sasl_username = whole.user.map(name);
-        session.deliveries.clear();
-        session.lines.clear();
-        let input = around.at.input;
-        session.lines.extend(batch.wholes().lines(whole).iter().map(|&(line, proves)| ProofLine {
+        let name = |text| fields::shown_text(batch.text(text));
+        let (helo_name, user) = (whole.helo_name.map(name), whole.user.map(name));
+        lines.clear();
+        lines.extend(batch.wholes().lines(whole).iter().map(|&(line, proves)| ProofLine {
             input,
             line: first_line.saturating_add(u64::from(line)),
             proves,
         }));
-        finished.format = FORMATS.get(usize::from(whole.format)).map_or("", |f| f.name());
-    }
-}
-
-/// A session to be filled in.
-fn empty() -> Finished {
-    Finished {
-        session: Session {
-            server: Box::default(),
-            local_ip: None,
-            local_port: None,
-            client: None,
-            client_port: None,
-            start: None,
-            end: None,
-            helo: Helo::Unknown,
-            helo_name: None,
-            auth: Auth::Unknown,
-            sasl_username: None,
-            outcome: Outcome::Unknown,
-            deliveries: Vec::new(),
-            lines: Vec::new(),
-        },
-        format: "",
+        let session = SessionView {
+            server: &self.name,
+            local_ip: whole.local_ip,
+            local_port: whole.local_port,
+            client: whole.client,
+            client_port: whole.client_port,
+            start: whole.start,
+            end: whole.end,
+            helo: whole.helo,
+            helo_name: helo_name.as_deref(),
+            auth: whole.auth,
+            sasl_username: user.as_deref(),
+            outcome: whole.outcome,
+            deliveries: &[],
+            lines,
+        };
+        give(&session, FORMATS.get(usize::from(whole.format)).map_or("", |f| f.name()));
     }
 }
