@@ -11,9 +11,9 @@ mod last_heads;
 
 use crate::logs::clock::LogTime;
 use crate::logs::line::Line;
-use last_heads::{COLUMNS, KnownNames};
+use last_heads::KnownNames;
 
-pub use last_heads::LastHeads;
+pub use last_heads::{Known, LastHeads};
 
 /// Heads within heads that are opened.
 const MOST_HEADS: usize = 3;
@@ -102,8 +102,8 @@ fn usual_time<'a, N: Copy + Default>(
     raw: &'a [u8],
     last: &mut LastHeads<N>,
 ) -> Option<(LogTime, bool, &'a [u8])> {
-    if let Some((time, same)) = last.read_time(raw.first_chunk()?) {
-        return Some((time, same, raw.get(COLUMNS..)?));
+    if let Some(taken) = last.take_time(raw) {
+        return Some(taken);
     }
     last.pass_over_time();
     let time = LogTime::parse_rfc3164_year_columns(raw.first_chunk()?)?;
@@ -443,6 +443,10 @@ mod tests {
             "Nov  2 10:00:61",
             "Nov  2 10:01:01",
             "Nov 02 2026 10:00:00",
+            "2026-11-02T10:00:00.123456+01:00",
+            "2026-11-02T10:00:00Z",
+            "2026-11-02 10:00:00",
+            "2026-11-02T10:00:61Z",
         ]);
         let host =
             prop::sample::select(vec!["mx1", "mx2", "mx1.example", "Mx1", "mail.info", "fw :"]);
@@ -475,6 +479,19 @@ mod tests {
         fn a_line_reads_the_same_whatever_was_read_before(lines in lines()) {
             let mut heads = LastHeads::<Option<usize>>::default();
             for (number, line) in lines.iter().enumerate() {
+                let mut same_heads = heads.clone();
+                if let Some(known) = same_heads.open_known(line) {
+                    let alone = open(line);
+                    let opened = (Some(known.time), Some(known.host), known.pid, known.body);
+                    prop_assert_eq!(opened, (alone.time, alone.host, alone.pid, alone.body));
+                    if known.same_time {
+                        prop_assert_eq!(open(&lines[number - 1]).time, alone.time);
+                    }
+                    let first = known.notes.map(|first: usize| open(&lines[first]));
+                    prop_assert!(first.is_none_or(|first| first.tag == alone.tag));
+                    heads = same_heads;
+                    continue;
+                }
                 let (next, alone) = (open_next(line, &mut heads), open(line));
                 let known = next.line;
                 prop_assert_eq!(shown(&known), shown(&alone));

@@ -24,8 +24,25 @@ impl<N: Copy> Default for LastHeads<N> {
     }
 }
 
+/// A line whose host and tag are those of a line before.
+#[derive(Debug)]
+pub struct Known<'a, 'n, N> {
+    /// The time of its head.
+    pub time: LogTime,
+    /// Whether that is certain to be the time of the line before.
+    pub same_time: bool,
+    /// As [`Line::host`].
+    pub host: &'a [u8],
+    /// As [`Line::pid`].
+    pub pid: Option<&'a [u8]>,
+    /// As [`Line::body`].
+    pub body: &'a [u8],
+    /// What was noted of its host and tag.
+    pub notes: &'n mut N,
+}
+
 /// Bytes of `Nov  2 10:00:00`.
-pub(super) const COLUMNS: usize = 15;
+const COLUMNS: usize = 15;
 
 /// Bytes of it that do not change within a minute.
 const MINUTE_COLUMNS: usize = 13;
@@ -34,9 +51,21 @@ const MINUTE_COLUMNS: usize = 13;
 const KNOWN_NAMES: usize = 8;
 
 impl<N: Copy + Default> LastHeads<N> {
-    /// The time in the columns, and whether it is that of the line before.
+    /// The time in the columns of RFC 3164 or at the start in ISO form, whether it is certain to be
+    /// that of the line before, and what follows.
     #[inline]
-    pub(super) fn read_time(&mut self, columns: &[u8; COLUMNS]) -> Option<(LogTime, bool)> {
+    pub(super) fn take_time<'a>(&mut self, raw: &'a [u8]) -> Option<(LogTime, bool, &'a [u8])> {
+        if raw.first()?.is_ascii_digit() {
+            self.pass_over_time();
+            let (time, used) = LogTime::parse_iso(raw)?;
+            return Some((time, false, raw.get(used..)?));
+        }
+        let (columns, rest) = raw.split_first_chunk()?;
+        let (time, same) = self.read_columns(columns)?;
+        Some((time, same, rest))
+    }
+
+    fn read_columns(&mut self, columns: &[u8; COLUMNS]) -> Option<(LogTime, bool)> {
         let was_last = std::mem::replace(&mut self.time_is_last, true);
         let time = match self.time {
             Some((known, time)) if known == *columns => return Some((time, was_last)),
@@ -62,6 +91,25 @@ impl<N: Copy + Default> LastHeads<N> {
             Some((names, _)) if names.begin(text) => Some((at, names)),
             _ => None,
         })
+    }
+
+    /// Opens a line whose host and tag are remembered. None for any other: it is not certain what
+    /// that is.
+    #[inline]
+    pub fn open_known<'a>(&mut self, raw: &'a [u8]) -> Option<Known<'a, '_, N>> {
+        let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+        let (time, same_time, text) = self.take_time(raw)?;
+        let known = self.names.iter_mut().flatten().find(|(names, _)| names.begin(text));
+        let opened = known.and_then(|(names, notes)| {
+            let (pid, body) = names.pid_and_body(text)?;
+            let host = text.get(names.host.0..names.host.1)?;
+            Some(Known { time, same_time, host, pid, body, notes })
+        });
+        if opened.is_none() {
+            // It is to be read again, and is not the line before itself.
+            self.time_is_last = false;
+        }
+        opened
     }
 
     /// What was noted of the names that are remembered there.
@@ -132,12 +180,18 @@ impl KnownNames {
         text: &'a [u8],
         time: LogTime,
     ) -> Option<Line<'a>> {
-        let rest = text.get(self.length..)?;
-        let (pid, body) = match self.last {
-            [.., b'['] => pid_at_start(rest).map(|(pid, body)| (Some(pid), body))?,
-            _ => (None, rest.trim_ascii_start()),
-        };
+        let (pid, body) = self.pid_and_body(text)?;
         let (host, tag) = (text.get(self.host.0..self.host.1), text.get(self.tag.0..self.tag.1));
         Some(Line { raw, body, time: Some(time), host, tag, pid })
+    }
+
+    /// What stands behind the names.
+    #[inline]
+    fn pid_and_body<'a>(&self, text: &'a [u8]) -> Option<(Option<&'a [u8]>, &'a [u8])> {
+        let rest = text.get(self.length..)?;
+        match self.last {
+            [.., b'['] => pid_at_start(rest).map(|(pid, body)| (Some(pid), body)),
+            _ => Some((None, rest.trim_ascii_start())),
+        }
     }
 }

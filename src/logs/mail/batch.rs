@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::logs::fields::same;
 use crate::logs::mail::FORMATS;
-use crate::logs::mail::fact::{Fact, MailRecord, Subject, fold, key};
+use crate::logs::mail::fact::{Fact, MailRecord, Said, Subject, fold, key};
 use crate::logs::mail::sessions::Wholes;
 use crate::model::time::Timestamp;
 
@@ -69,13 +69,13 @@ impl FactBatch {
         server: &[u8],
     ) {
         let server = self.server(record.server.unwrap_or(server));
-        self.add_of(record, format, line, time, server);
+        self.add_of(&record.said(), format, line, time, server);
     }
 
     /// The same for a server that is known by its number in the batch.
     pub fn add_of(
         &mut self,
-        record: &MailRecord<'_>,
+        record: &Said<'_>,
         format: usize,
         line: u32,
         time: Option<Timestamp>,

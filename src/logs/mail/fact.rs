@@ -34,18 +34,50 @@ pub struct MailRecord<'a> {
 impl<'a> MailRecord<'a> {
     /// A record that knows its subject and nothing of the ends; time and server are the head's.
     pub fn new(line: &Line<'a>, subject: Subject, fact: Fact<&'a [u8]>) -> Self {
-        Self {
-            time: line.time,
-            server: line.host,
-            subject,
-            client: None,
-            client_port: None,
-            local_ip: None,
-            local_port: None,
-            fact,
-        }
+        Self::of(line, Said::of(subject, fact))
+    }
+
+    /// What is said in a line; time and server are the head's.
+    pub fn of(line: &Line<'a>, said: Said<'a>) -> Self {
+        let Said { subject, client, client_port, local_ip, local_port, fact } = said;
+        let (time, server) = (line.time, line.host);
+        Self { time, server, subject, client, client_port, local_ip, local_port, fact }
+    }
+
+    /// What it says, whenever and wherever.
+    pub(super) fn said(&self) -> Said<'a> {
+        let &Self { subject, client, client_port, local_ip, local_port, fact, .. } = self;
+        Said { subject, client, client_port, local_ip, local_port, fact }
     }
 }
+
+/// What a line says of one session or message, without its time and server: those of a program's
+/// lines are the head's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// What it is about.
+    pub subject: Subject,
+    /// See [`MailRecord::client`].
+    pub client: Option<IpAddr>,
+    /// See [`MailRecord::client_port`].
+    pub client_port: Option<u16>,
+    /// See [`MailRecord::local_ip`].
+    pub local_ip: Option<IpAddr>,
+    /// See [`MailRecord::local_port`].
+    pub local_port: Option<u16>,
+    /// What is said.
+    pub fact: Fact<&'a [u8]>,
+}
+
+impl<'a> Said<'a> {
+    /// What is said of a subject, and nothing of the ends.
+    pub fn of(subject: Subject, fact: Fact<&'a [u8]>) -> Self {
+        Self { subject, client: None, client_port: None, local_ip: None, local_port: None, fact }
+    }
+}
+
+/// Where what is said goes.
+pub type Say<'s, 'a> = &'s mut dyn FnMut(Said<'a>);
 
 /// What a record is about. The numbers come from [`key`]; they need to differ only among the
 /// sessions, or messages, of one server and product at one time.

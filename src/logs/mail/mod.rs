@@ -31,7 +31,8 @@ mod testing;
 
 pub use batch::FactBatch;
 pub use fact::{
-    Answer, Deed, End, Fact, MailRecord, Subject, Success, Summary, Verb, Weight, key, key_with,
+    Answer, Deed, End, Fact, MailRecord, Said, Say, Subject, Success, Summary, Verb, Weight, key,
+    key_with,
 };
 pub use sessions::{Assembler, CarriedSessions, Finished, Generation, Give, Keep, Limits, ToldBy};
 
@@ -136,9 +137,9 @@ pub trait MailFormat: Sync {
 /// A program that writes lines of a format.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// What reads its lines, as [`MailFormat::parse_own`] does. Records have the line's own time and
-    /// host.
-    pub read: for<'a> fn(&Program, &Line<'a>, &mut Vec<MailRecord<'a>>),
+    /// What reads its lines, from the pid and the body behind the tag. Time and server are the
+    /// head's.
+    pub read: for<'a> fn(&Program, Option<&[u8]>, &'a [u8], Say<'_, 'a>),
     /// The port of its service, where the tag tells.
     pub port: Option<u16>,
     /// What the keys of its sessions begin with, if the tag.
@@ -146,11 +147,10 @@ pub struct Program {
 }
 
 impl Program {
-    /// Reads a line of the program.
-    #[inline]
+    /// Reads a line of the program, as [`MailFormat::parse_own`] does.
     pub fn parse<'a>(&self, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) -> Outcome {
         let before = out.len();
-        (self.read)(self, line, out);
+        (self.read)(self, line.pid, line.body, &mut |said| out.push(MailRecord::of(line, said)));
         if out.len() > before { Outcome::Event } else { Outcome::Ignored }
     }
 }

@@ -9,15 +9,14 @@
 //! `src/postscreen/`, `src/smtp/`. What is not read: anvil, dnsblog, tlsproxy, local deliveries,
 //! warnings that name no client. The HELO name of a session that did nothing else is in no line.
 
+mod peer;
 mod postscreen;
 mod queue;
 mod smtpd;
 
-use std::net::IpAddr;
-
 use crate::logs::line::{Columns, Line, Outcome};
-use crate::logs::mail::{MailFormat, MailRecord, Program, ShowsHelo, key};
-use crate::model::net::{parse_ip, parse_port, take_ipv4};
+use crate::logs::mail::{MailFormat, MailRecord, Program, Say, ShowsHelo, key};
+use crate::model::net::parse_port;
 
 /// Postfix.
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +104,7 @@ fn program(tag: &[u8]) -> Option<Program> {
 }
 
 /// Reads a line of a program of Postfix that says nothing of sessions.
-fn ignore<'a>(_program: &Program, _line: &Line<'a>, _out: &mut Vec<MailRecord<'a>>) {}
+fn ignore<'a>(_: &Program, _pid: Option<&[u8]>, _body: &'a [u8], _say: Say<'_, 'a>) {}
 
 /// The port of a service by the name that `-o syslog_name=postfix/NAME` gives it; plain smtpd says
 /// nothing of its port.
@@ -117,49 +116,6 @@ fn service_port(service: &[u8]) -> Option<u16> {
     }
 }
 
-/// The client as Postfix writes it at the start of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Peer {
-    /// None for `unknown[unknown]`: the client was gone before it was asked.
-    ip: Option<IpAddr>,
-    port: Option<u16>,
-}
-
-/// Reads `name[address]` or `name[address]:port` (smtpd; the name is one that DNS allows, so it
-/// holds no bracket) or `[address]:port` (postscreen); gives what follows.
-fn take_peer(text: &[u8]) -> Option<(Peer, &[u8])> {
-    // Most strangers have no name.
-    let inner = match text.strip_prefix(b"unknown[") {
-        Some(inner) => inner,
-        None => text.get(run_length(text, LONGEST_NAME, NAME)..)?.strip_prefix(b"[")?,
-    };
-    let (ip, mut rest) = take_address(inner)?;
-    let mut port = None;
-    if let Some(after) = rest.strip_prefix(b":") {
-        let digits = run_length(after, 6, DIGIT);
-        if digits > 0 {
-            port = parse_port(after.get(..digits)?);
-            rest = after.get(digits..)?;
-        }
-    }
-    Some((Peer { ip, port }, rest))
-}
-
-/// The address at the start of a text, none for `unknown`, and what follows the bracket behind it.
-fn take_address(text: &[u8]) -> Option<(Option<IpAddr>, &[u8])> {
-    if let Some((ip, [b']', rest @ ..])) = take_ipv4(text) {
-        return Some((Some(IpAddr::V4(ip)), rest));
-    }
-    let length = run_length(text, LONGEST_ADDRESS, ADDRESS);
-    let address = text.get(..length)?;
-    let rest = text.get(length..)?.strip_prefix(b"]")?;
-    let address = address.strip_prefix(b"IPv6:").unwrap_or(address);
-    match address {
-        b"unknown" => Some((None, rest)),
-        _ => Some((Some(parse_ip(address)?), rest)),
-    }
-}
-
 /// A queue id at the start of a text, and what follows `ID: `: hex digits, or with
 /// `enable_long_queue_ids` letters without vowels and digits.
 fn take_queue_id(text: &[u8]) -> Option<(u64, &[u8])> {
@@ -168,12 +124,6 @@ fn take_queue_id(text: &[u8]) -> Option<(u64, &[u8])> {
     let rest = text.get(length..)?.strip_prefix(b": ")?;
     Some((key(&[id]), rest))
 }
-
-/// Longest reverse name that DNS allows, and a little more.
-const LONGEST_NAME: usize = 260;
-
-/// Longest text between the brackets.
-const LONGEST_ADDRESS: usize = 64;
 
 /// Classes of bytes, as bits of [`CLASSES`].
 const DIGIT: u8 = 1;

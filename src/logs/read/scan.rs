@@ -12,7 +12,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::logs::clock::{Clock, Guesses};
 use crate::logs::detect::{FormatId, Recognised};
-use crate::logs::envelope::{self, LastHeads, Opened};
+use crate::logs::envelope::{self, Known, LastHeads, Opened};
 use crate::logs::fields::same;
 use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
 use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome, Reject};
@@ -126,6 +126,8 @@ struct Scan<'t, 'r> {
     nul_free_to: usize,
     /// The only format of the input, for which much need not be asked of every line.
     only: Option<(u8, &'static dyn MailFormat)>,
+    /// Its number, once a line of one of its programs was read.
+    has_alike: Option<u8>,
 }
 
 impl Batch {
@@ -150,8 +152,8 @@ impl Batch {
 /// What the lines with one host and tag have in common.
 #[derive(Debug, Clone, Copy)]
 struct Alike {
-    /// The program of the only format that writes them, if one does.
-    program: Option<Program>,
+    /// The program of the only format that writes them.
+    program: Program,
     /// The number of the server in the batch, if it has facts of it.
     server: Option<u32>,
     /// The last time that was noted of the server.
@@ -187,6 +189,7 @@ impl<'t, 'r> Scan<'t, 'r> {
             next_start: 0,
             nul_free_to: 0,
             only: recipe.only_format(),
+            has_alike: None,
         }
     }
 
@@ -340,6 +343,9 @@ impl<'t, 'r> Scan<'t, 'r> {
     }
 
     fn read_line(&mut self, raw: &'t [u8]) -> End {
+        if let Some(end) = self.read_alike(raw) {
+            return end;
+        }
         if self.is_header(raw) {
             return End::Ignored;
         }
@@ -357,10 +363,8 @@ impl<'t, 'r> Scan<'t, 'r> {
         let (mut flows, mut mails) =
             (std::mem::take(&mut self.flows), std::mem::take(&mut self.mails));
         let end = self.read_bare(raw, &mut mails).unwrap_or_else(|| {
-            match self.read_alike(raw, &mut mails) {
-                Ok(end) => end,
-                Err(line) => self.read_opened(&line, &mut flows, &mut mails),
-            }
+            let line = self.open(raw);
+            self.read_opened(&line, &mut flows, &mut mails)
         });
         flows.clear();
         mails.clear();
@@ -382,45 +386,52 @@ impl<'t, 'r> Scan<'t, 'r> {
         Some(End::Ignored.or(outcome, kept, format.name()))
     }
 
-    /// Reads a line whose tag tells that it is the only format's. What lines with the same host and
-    /// tag have in common is not asked again; other lines are given back, opened.
-    fn read_alike(
-        &mut self,
-        raw: &'t [u8],
-        records: &mut Vec<MailRecord<'t>>,
-    ) -> Result<End, Line<'t>> {
+    /// Opens a line, and works out what it has in common with those that have its host and tag.
+    fn open(&mut self, raw: &'t [u8]) -> Line<'t> {
         let Opened { line, same_time, notes } = envelope::open_next(raw, &mut self.last_heads);
         if !same_time {
             self.head_time = None;
         }
-        let (Some((index, format)), Some(notes)) = (self.only, notes) else { return Err(line) };
-        let alike = notes.get_or_insert_with(|| Alike {
-            program: line.tag.and_then(|tag| format.program(tag)),
-            server: None,
-            noted: None,
-        });
-        let Some(program) = &alike.program else { return Err(line) };
-        program.parse(&line, records);
-        let resolve = || line.time.and_then(|time| self.clock.resolve(time));
-        let time = self.head_time.or_else(resolve);
-        self.head_time = time;
-        let server = line.host.unwrap_or(&self.recipe.server);
-        let batch = &mut self.batch;
-        for record in records.iter() {
-            let server = *alike.server.get_or_insert_with(|| batch.facts.server(server));
-            let at = batch.lines as u32;
-            batch.facts.add_of(record, usize::from(index), at, time, server);
+        if let (Some((index, format)), Some(notes @ None), Some(tag)) = (self.only, notes, line.tag)
+            && self.recipe.header.is_none()
+        {
+            let program = format.program(tag);
+            self.has_alike = self.has_alike.or(program.map(|_| index));
+            *notes = program.map(|program| Alike { program, server: None, noted: None });
         }
+        line
+    }
+
+    /// Reads a line of a program of the only format, of which a line was read before. What lines
+    /// with the same host and tag have in common is not asked again.
+    fn read_alike(&mut self, raw: &'t [u8]) -> Option<End> {
+        let index = self.has_alike?;
+        let Known { time, same_time, host, pid, body, notes } = self.last_heads.open_known(raw)?;
+        if !same_time {
+            self.head_time = None;
+        }
+        let Alike { program, server, noted } = notes.as_mut()?;
+        let time = self.head_time.or_else(|| self.clock.resolve(time));
+        self.head_time = time;
+        let batch = &mut self.batch;
+        let at = batch.lines as u32;
+        let mut records = 0u64;
+        (program.read)(program, pid, body, &mut |said| {
+            let server = *server.get_or_insert_with(|| batch.facts.server(host));
+            batch.facts.add_of(&said, usize::from(index), at, time, server);
+            records += 1;
+        });
         match time {
-            Some(time) if time > self.recipe.latest => batch.ahead += records.len().max(1) as u64,
-            Some(time) if alike.noted != Some(time) => {
-                batch.note(server, time);
-                alike.noted = Some(time);
+            Some(time) if time > self.recipe.latest => batch.ahead += records.max(1),
+            Some(_) if *noted == time => {}
+            Some(now) => {
+                batch.note(host, now);
+                *noted = time;
             }
-            _ => {}
+            None => {}
         }
         batch.looked_at(FormatId::Mail(index));
-        Ok(if records.is_empty() { End::Ignored } else { End::Event })
+        Some(if records == 0 { End::Ignored } else { End::Event })
     }
 
     fn read_opened<'a>(

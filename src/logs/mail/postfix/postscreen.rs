@@ -4,29 +4,29 @@
 //! postscreen prints both ends of a connection. One that passes is handed over to smtpd; one that
 //! stays is answered by postscreen's own engine, which logs no accepted HELO.
 
-use super::{Peer, WORDS, helo_name, run_length, take_peer};
+use super::peer::{Peer, take_peer};
+use super::{WORDS, helo_name, run_length};
 use crate::logs::fields;
-use crate::logs::line::Line;
-use crate::logs::mail::{Answer, End, Fact, MailRecord, Program, Subject, Weight, key};
+use crate::logs::mail::{Answer, End, Fact, Program, Said, Say, Subject, Weight, key};
 
 /// Longest text of postscreen's own before a client.
 const LONGEST_WORDS: usize = 100;
 
 /// Reads a line of postscreen.
-pub(super) fn parse<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
-    let Some((words, peer, rest)) = split_client(line.body) else { return };
-    let end = line.body.len().saturating_sub(rest.len());
-    let client = line.body.get(words.len()..end).unwrap_or_default();
+pub(super) fn parse<'a>(_: &Program, _: Option<&[u8]>, body: &'a [u8], say: Say<'_, 'a>) {
+    let Some((words, peer, rest)) = split_client(body) else { return };
+    let end = body.len().saturating_sub(rest.len());
+    let client = body.get(words.len()..end).unwrap_or_default();
     let subject = Subject::Session(key(&[b"postscreen", client]));
     let mut say = |fact| {
-        let mut record = MailRecord::new(line, subject, fact);
-        (record.client, record.client_port) = (peer.ip, peer.port);
+        let mut said = Said::of(subject, fact);
+        (said.client, said.client_port) = (peer.ip, peer.port);
         if fact == Fact::Connect
             && let Some((local, _)) = rest.strip_prefix(b" to ").and_then(take_peer)
         {
-            (record.local_ip, record.local_port) = (local.ip, local.port);
+            (said.local_ip, said.local_port) = (local.ip, local.port);
         }
-        out.push(record);
+        say(said);
     };
     match words {
         b"CONNECT from " => say(Fact::Connect),

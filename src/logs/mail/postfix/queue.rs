@@ -12,27 +12,26 @@ use memchr::memmem;
 
 use super::{helo_name, rfind_field, take_queue_id};
 use crate::logs::fields;
-use crate::logs::line::Line;
-use crate::logs::mail::{Answer, Fact, MailRecord, Program, Subject, Weight, key};
+use crate::logs::mail::{Answer, Fact, Program, Said, Say, Subject, Weight, key};
 use crate::model::net::{is_private, parse_ip};
 
 /// Reads `QID: from=<a@b>, size=1, nrcpt=1 (queue active)` and `QID: removed`.
-pub(super) fn parse_qmgr<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
-    let Some((queue, rest)) = take_queue_id(line.body) else { return };
+pub(super) fn parse_qmgr<'a>(_: &Program, _: Option<&[u8]>, body: &'a [u8], say: Say<'_, 'a>) {
+    let Some((queue, rest)) = take_queue_id(body) else { return };
     let fact = match rest {
         b"removed" => Fact::Removed,
         _ if !rest.starts_with(b"from=<") => return,
         _ if rest.ends_with(b"(queue active)") => Fact::Queued { queue: Some(queue) },
         _ => Fact::Seen,
     };
-    out.push(MailRecord::new(line, Subject::Message(queue), fact));
+    say(Said::of(Subject::Message(queue), fact));
 }
 
 /// Reads `QID: message-id=<...>` and what header checks and milters did: `QID: hold: header ...;
 /// from=<> to=<> proto=ESMTP helo=<x>`, `QID: milter-reject: END-OF-MESSAGE from ...`.
-pub(super) fn parse_cleanup<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
-    let Some((queue, rest)) = take_queue_id(line.body) else { return };
-    let mut say = |fact| out.push(MailRecord::new(line, Subject::Message(queue), fact));
+pub(super) fn parse_cleanup<'a>(_: &Program, _: Option<&[u8]>, body: &'a [u8], say: Say<'_, 'a>) {
+    let Some((queue, rest)) = take_queue_id(body) else { return };
+    let mut say = |fact| say(Said::of(Subject::Message(queue), fact));
     let refused = [b"reject: ".as_slice(), b"milter-reject: "];
     if rest.starts_with(b"message-id=") {
         return say(Fact::Seen);
@@ -45,8 +44,8 @@ pub(super) fn parse_cleanup<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<Mail
 }
 
 /// Reads `QID: to=<a@d>, relay=mx.d[ip]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (...)`.
-pub(super) fn parse_smtp<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
-    let Some((queue, rest)) = take_queue_id(line.body) else { return };
+pub(super) fn parse_smtp<'a>(_: &Program, _: Option<&[u8]>, body: &'a [u8], say: Say<'_, 'a>) {
+    let Some((queue, rest)) = take_queue_id(body) else { return };
     let subject = Subject::Message(queue);
     let Some(recipients) = rest.strip_prefix(b"to=<") else { return };
     let fact: Fact<&[u8]> = match find_relay(recipients) {
@@ -58,20 +57,20 @@ pub(super) fn parse_smtp<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRec
         Relay::Unclear => Fact::Delivery { next_hop: None, domain: &[], queued_as: None },
         Relay::Once(_) | Relay::None => Fact::Seen,
     };
-    out.push(MailRecord::new(line, subject, fact));
+    say(Said::of(subject, fact));
 }
 
 /// Reads the same of lmtp, whose next hop is a mailbox or a content filter: only the queue id
 /// under which a filter handed the message back matters.
-pub(super) fn parse_lmtp<'a>(_: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
-    let Some((queue, rest)) = take_queue_id(line.body) else { return };
+pub(super) fn parse_lmtp<'a>(_: &Program, _: Option<&[u8]>, body: &'a [u8], say: Say<'_, 'a>) {
+    let Some((queue, rest)) = take_queue_id(body) else { return };
     let Some(recipients) = rest.strip_prefix(b"to=<") else { return };
     let renamed = match find_relay(recipients) {
         Relay::Once(relay) if relay.status == b"sent" => queued_as(relay.reply),
         _ => None,
     };
     let fact = renamed.map_or(Fact::Seen, |queue| Fact::Renamed { queue });
-    out.push(MailRecord::new(line, Subject::Message(queue), fact));
+    say(Said::of(Subject::Message(queue), fact));
 }
 
 /// The queue id in a reply: `250 2.0.0 Ok: queued as 3F1A2B3C4D`, the last where a filter reports

@@ -8,32 +8,31 @@ use std::cell::RefCell;
 
 use memchr::memmem;
 
-use super::{DIGIT, Peer, helo_name, run_length, take_peer, take_queue_id};
+use super::peer::{Peer, known_peer};
+use super::{DIGIT, helo_name, run_length, take_queue_id};
 use crate::logs::fields;
-use crate::logs::line::Line;
 use crate::logs::mail::fact::fold;
 use crate::logs::mail::{
-    Answer, End, Fact, MailRecord, Program, Subject, Success, Summary, Weight, key_with,
+    Answer, End, Fact, Program, Said, Say, Subject, Success, Summary, Weight, key_with,
 };
 use crate::model::net::parse_decimal;
 
 /// A line being read.
 struct Reader<'a, 'out> {
-    line: &'out Line<'a>,
-    subject: Subject,
+    /// The session's key.
+    session: u64,
     local_port: Option<u16>,
-    out: &'out mut Vec<MailRecord<'a>>,
+    out: Say<'out, 'a>,
 }
 
 /// Reads a line of smtpd.
-pub(super) fn parse<'a>(smtpd: &Program, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) {
-    let subject = Subject::Session(key_with(smtpd.key, line.pid.unwrap_or_default()));
-    Reader { line, subject, local_port: smtpd.port, out }.read();
+pub(super) fn parse<'a>(smtpd: &Program, pid: Option<&[u8]>, body: &'a [u8], say: Say<'_, 'a>) {
+    let session = key_with(smtpd.key, pid.unwrap_or_default());
+    Reader { session, local_port: smtpd.port, out: say }.read(body);
 }
 
 impl<'a> Reader<'a, '_> {
-    fn read(&mut self) {
-        let body = self.line.body;
+    fn read(&mut self, body: &'a [u8]) {
         if let Some(rest) = body.strip_prefix(b"connect from ") {
             self.say_of(rest, Fact::Connect);
         } else if let Some(rest) = body.strip_prefix(b"disconnect from ") {
@@ -50,24 +49,30 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn say(&mut self, peer: Peer, fact: Fact<&'a [u8]>) {
-        self.out.push(MailRecord {
+        (self.out)(Said {
             client: peer.ip,
             client_port: peer.port,
             local_port: self.local_port,
-            ..MailRecord::new(self.line, self.subject, fact)
+            ..Said::of(Subject::Session(self.session), fact)
         });
+    }
+
+    /// The client at the start of the text, mostly that of the session's line before, and what
+    /// follows.
+    fn take_peer<'t>(&self, text: &'t [u8]) -> Option<(Peer, &'t [u8])> {
+        known_peer(self.session, text)
     }
 
     /// A fact of the client that stands at the start of the text; gives what follows.
     fn say_of(&mut self, text: &'a [u8], fact: Fact<&'a [u8]>) -> Option<&'a [u8]> {
-        let (peer, rest) = take_peer(text)?;
+        let (peer, rest) = self.take_peer(text)?;
         self.say(peer, fact);
         Some(rest)
     }
 
     /// `name[ip] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4`; before 3.0 without counters.
     fn read_disconnect(&mut self, text: &'a [u8]) {
-        let Some((peer, rest)) = take_peer(text) else { return };
+        let Some((peer, rest)) = self.take_peer(text) else { return };
         let (end, summary) = match known_counters(rest) {
             Some((end, summary)) => (end, Some(summary)),
             None => (End::Orderly, None),
@@ -95,7 +100,7 @@ impl<'a> Reader<'a, '_> {
     /// `client=name[ip], sasl_method=PLAIN, sasl_username=user`. Other fields stand before
     /// the user, whose text ends the line.
     fn read_client(&mut self, queue: Option<u64>, text: &'a [u8]) {
-        let Some((peer, mut rest)) = take_peer(text) else { return };
+        let Some((peer, mut rest)) = self.take_peer(text) else { return };
         match queue {
             Some(queue) => self.say(peer, Fact::Announced { queue }),
             None => self.say(peer, Fact::Seen),
@@ -115,7 +120,7 @@ impl<'a> Reader<'a, '_> {
     /// `reject: RCPT from name[ip]: 554 5.7.1 ...; from=<> to=<> proto=ESMTP helo=<x>` and the
     /// like (`log_whatsup` in `smtpd_check.c`, `milter-reject`, `proxy-accept`).
     fn read_action(&mut self, action: &[u8], command: &[u8], text: &'a [u8]) {
-        let Some((peer, rest)) = take_peer(text) else { return };
+        let Some((peer, rest)) = self.take_peer(text) else { return };
         let refused = matches!(action, b"reject" | b"milter-reject" | b"proxy-reject");
         let name = helo_name(rest);
         let given = name.filter(|name| !name.is_empty());
@@ -149,7 +154,7 @@ impl<'a> Reader<'a, '_> {
         for (words, fact) in TROUBLES {
             let Some(rest) = text.strip_prefix(*words) else { continue };
             let Some((command, rest)) = split_at(rest, b" from ") else { return };
-            let Some((peer, _)) = take_peer(rest) else { return };
+            let Some((peer, _)) = self.take_peer(rest) else { return };
             self.say(peer, *fact);
             let answer = match command {
                 b"CONNECT" => Answer::NotSent,
@@ -182,7 +187,7 @@ impl<'a> Reader<'a, '_> {
             self.say_of(rest, Fact::Refused);
         } else if let Some(rest) = text.strip_prefix(b"Illegal address syntax from ") {
             self.say_of(rest, Fact::Refused);
-        } else if let Some((peer, rest)) = take_peer(text)
+        } else if let Some((peer, rest)) = self.take_peer(text)
             && let Some(rest) = rest.strip_prefix(b": SASL ")
             && fields::after(rest, b" authentication failed").is_some()
         {
