@@ -6,11 +6,12 @@
 //! days. A piece takes the room of a score of notes and lies in ten places of the memory: adding to
 //! it costs more than noting, so it is done for a dense stretch of notes at once.
 
-use crate::correlate::note::{Notes, day};
-use crate::correlate::piece::{Piece, SessionFact};
+use crate::correlate::note::{Note, Notes, day};
+use crate::correlate::piece::{Piece, SessionFact, Traces};
 use crate::model::citation::Citation;
 use crate::model::judged::CitationKind;
 use crate::model::session::SessionView;
+use crate::model::time::Timestamp;
 
 pub use crate::correlate::note::NO_DAY;
 
@@ -55,7 +56,7 @@ pub(crate) fn piece_of(session: &SessionView<'_>) -> (i32, Piece) {
     let mut piece = Piece::default();
     for line in session.lines {
         let at = Citation { input: line.input, line: line.line };
-        piece.cite(CitationKind::Mail(line.proves), start, at);
+        piece.traces.cite(CitationKind::Mail(line.proves), start, at);
     }
     piece.add_session(&fact);
     (day(start), piece)
@@ -154,17 +155,47 @@ impl Cell {
         !self.notes().0.is_empty() || !self.pieces().is_empty()
     }
 
-    /// Adds the evidence of all days to one piece.
-    pub fn add_to(&self, piece: &mut Piece, join: i64) {
+    /// Adds what can be shown of all days.
+    pub fn show_to(&self, traces: &mut Traces) {
         for (_, day) in self.pieces() {
-            piece.merge(day, join);
+            traces.merge(&day.traces);
         }
         for note in self.notes() {
-            note.add_to(piece, join);
+            note.show_to(traces);
         }
     }
 
-    fn notes(&self) -> Notes<'_> {
+    /// Tells each HELO name that may be among the earliest of all: its time in microseconds
+    /// (`i64::MAX` if none) and its bytes, which are UTF-8.
+    pub fn tell_helo_names(&self, mut tell: impl FnMut(i64, &[u8])) {
+        for (time, name) in self.pieces().iter().flat_map(|(_, day)| &day.traces.helo_names) {
+            tell(*time, name.as_bytes());
+        }
+        for note in self.notes() {
+            if let Note::Session(session) = note
+                && let Some(name) = session.fact.helo_name
+            {
+                tell(session.fact.name_time(), name);
+            }
+        }
+    }
+
+    /// Tells of all sessions whose HELO was accepted from when to when they lasted, and how many did.
+    pub fn tell_accepted(&self, mut tell: impl FnMut(Timestamp, Timestamp, u64)) {
+        for &((start, end), n) in self.pieces().iter().flat_map(|(_, day)| &day.accepted) {
+            tell(start, end, n);
+        }
+        for note in self.notes() {
+            if let Note::Session(session) = note
+                && let Some((start, end)) = session.fact.accepted()
+            {
+                tell(start, end, 1);
+            }
+        }
+    }
+
+    /// The events that are in no piece, in no order.
+    pub fn notes(&self) -> Notes<'_> {
         Notes(match self {
             Self::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Self::Long(notes) => notes,
@@ -172,7 +203,8 @@ impl Cell {
         })
     }
 
-    fn pieces(&self) -> &[(i32, Piece)] {
+    /// The pieces, each with its day, ascending. Of a day there may be notes beside its piece.
+    pub fn pieces(&self) -> &[(i32, Piece)] {
         match self {
             Self::Short { .. } | Self::Long(_) => &[],
             Self::Many(many) => &many.days,
@@ -327,14 +359,13 @@ mod tests {
 
             let days: Vec<i32> = expected.iter().map(|(day, _)| *day).collect();
             prop_assert_eq!(cell.day_numbers(), days);
-            let mut all = Piece::default();
+            let (mut all, mut traces) = (Piece::default(), Traces::default());
             for (day, piece) in &expected {
                 prop_assert_eq!(cell.piece(*day, JOIN), Some(piece.clone()));
                 all.merge(piece, JOIN);
             }
-            let mut sum = Piece::default();
-            cell.add_to(&mut sum, JOIN);
-            prop_assert_eq!(sum, all);
+            cell.show_to(&mut traces);
+            prop_assert_eq!(traces, all.traces);
 
             let stays = |day: i32| day == NO_DAY || day >= from;
             let left: Vec<_> = expected.into_iter().filter(|(day, _)| stays(*day)).collect();

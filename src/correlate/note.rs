@@ -14,7 +14,7 @@
 //!
 //! Numbers are in seven bits a byte, the lowest first.
 
-use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind};
+use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind, Traces};
 use crate::model::citation::Citation;
 use crate::model::judged::CitationKind;
 use crate::model::session::{Auth, Helo, Outcome, Proves, SessionView};
@@ -44,7 +44,8 @@ pub enum Note<'a> {
 /// A session and its lines, which are all of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionNote<'a> {
-    fact: SessionFact<'a>,
+    /// The session, but for its lines.
+    pub fact: SessionFact<'a>,
     input: u32,
     /// The lines as the note has them.
     steps: &'a [u8],
@@ -52,7 +53,7 @@ pub struct SessionNote<'a> {
 
 /// The notes that stand in some bytes.
 #[derive(Debug, Clone)]
-pub(crate) struct Notes<'a>(pub(crate) &'a [u8]);
+pub struct Notes<'a>(pub(crate) &'a [u8]);
 
 /// The day of a time.
 pub(crate) fn day(time: Option<Timestamp>) -> i32 {
@@ -102,7 +103,7 @@ impl Note<'_> {
     pub fn day(&self) -> i32 {
         match self {
             Self::Flow(flow) => day(flow.time),
-            Self::Session(session) => day(session.fact.lasted.map(|(start, _)| start)),
+            Self::Session(session) => day(session.fact.start()),
         }
     }
 
@@ -110,21 +111,34 @@ impl Note<'_> {
     pub fn add_to(&self, piece: &mut Piece, join: i64) {
         match self {
             Self::Flow(flow) => piece.add_flow(flow, join),
-            Self::Session(session) => session.add_to(piece),
+            Self::Session(session) => {
+                piece.add_session(&session.fact);
+                session.cite_to(&mut piece.traces);
+            }
+        }
+    }
+
+    /// Adds what can be shown of the event.
+    pub fn show_to(&self, traces: &mut Traces) {
+        match self {
+            Self::Flow(flow) => traces.add_flow(flow),
+            Self::Session(session) => {
+                traces.add_names(&session.fact);
+                session.cite_to(traces);
+            }
         }
     }
 }
 
 impl SessionNote<'_> {
-    fn add_to(&self, piece: &mut Piece) {
-        piece.add_session(&self.fact);
-        let start = self.fact.lasted.map(|(start, _)| start);
+    fn cite_to(&self, traces: &mut Traces) {
+        let start = self.fact.start();
         let (mut steps, mut line) = (Notes(self.steps), 0u64);
         while let Some(step) = steps.number() {
             line = line.wrapping_add(step >> 3);
             if let Some(&proves) = PROVES.get(step as usize & 7) {
                 let at = Citation { input: self.input, line };
-                piece.cite(CitationKind::Mail(proves), start, at);
+                traces.cite(CitationKind::Mail(proves), start, at);
             }
         }
     }

@@ -87,18 +87,26 @@ pub struct Piece {
     pub accepted: Vec<((Timestamp, Timestamp), u64)>,
     /// Sessions with deliveries to other hosts, by the set of deliveries, ascending.
     pub delivered: Vec<(Box<[Delivery]>, u64)>,
-    /// The earliest HELO names: time in microseconds (`i64::MAX` if none) and text, ascending.
-    pub helo_names: Vec<(i64, Box<str>)>,
-    /// The earliest user names of successful AUTH, likewise.
-    pub sasl_names: Vec<(i64, Box<str>)>,
-    /// The earliest and the latest line of each kind, ascending by kind.
-    pub cited: Vec<(CitationKind, (Spot, Spot))>,
+    /// What can be shown of it.
+    pub traces: Traces,
     /// The earliest time of all.
     pub first: Option<Timestamp>,
     /// The latest time of all.
     pub last: Option<Timestamp>,
     /// The latest time at which the server was reached: a flow was permitted, or a session ended.
     pub reached: Option<Timestamp>,
+}
+
+/// What can be shown of evidence beside numbers and times: of a source it is asked for last, and only
+/// if somebody wants to see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// The earliest HELO names: time in microseconds (`i64::MAX` if none) and text, ascending.
+    pub helo_names: Vec<(i64, Box<str>)>,
+    /// The earliest user names of successful AUTH, likewise.
+    pub sasl_names: Vec<(i64, Box<str>)>,
+    /// The earliest and the latest line of each kind, ascending by kind.
+    pub cited: Vec<(CitationKind, (Spot, Spot))>,
 }
 
 /// A flow, reduced to what is counted.
@@ -144,6 +152,28 @@ impl<'a> SessionFact<'a> {
             deliveries: session.deliveries,
         }
     }
+
+    /// When it began.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.lasted.map(|(start, _)| start)
+    }
+
+    /// From when to when it lasted, if its HELO was accepted.
+    pub fn accepted(&self) -> Option<(Timestamp, Timestamp)> {
+        self.lasted.filter(|_| self.kind.helo == Helo::Accepted)
+    }
+
+    /// Its time among those of names.
+    pub fn name_time(&self) -> i64 {
+        self.start().map_or(i64::MAX, |start| start.0)
+    }
+}
+
+impl FlowFact {
+    /// What its line is cited for.
+    pub fn citation(&self) -> CitationKind {
+        self.kind.citation()
+    }
 }
 
 impl Piece {
@@ -154,46 +184,28 @@ impl Piece {
             self.permitted.add(time.0, time.0, join);
             self.reached = self.reached.max(flow.time);
         }
-        self.cite(flow.kind.citation(), flow.time, flow.at);
+        self.traces.add_flow(flow);
         self.saw(flow.time, flow.time);
     }
 
     /// Adds a session without its lines.
     pub fn add_session(&mut self, session: &SessionFact<'_>) {
         count(&mut self.sessions, session.kind, 1);
-        if let (Helo::Accepted, Some(lasted)) = (session.kind.helo, session.lasted) {
+        if let Some(lasted) = session.accepted() {
             count(&mut self.accepted, lasted, 1);
         }
         match (session.kind.outcome, session.deliveries) {
             // Relayed, but the log does not say where to: neither hop nor recipient is known.
-            (Outcome::Relayed, []) => count(&mut self.delivered, Box::new([unknown_delivery()]), 1),
+            (Outcome::Relayed, []) => count(&mut self.delivered, Box::new([Delivery::untold()]), 1),
             (Outcome::Relayed | Outcome::Queued, known @ [_, ..]) => {
                 count(&mut self.delivered, known.into(), 1);
             }
             _ => {}
         }
-        let start = session.lasted.map(|(start, _)| start);
-        let time = start.map_or(i64::MAX, |start| start.0);
-        if let Some(name) = session.helo_name {
-            keep_name(&mut self.helo_names, time, name);
-        }
-        if let Some(name) = session.sasl_name {
-            keep_name(&mut self.sasl_names, time, name);
-        }
+        self.traces.add_names(session);
         let end = session.lasted.map(|(_, end)| end);
         self.reached = self.reached.max(end);
-        self.saw(start, end);
-    }
-
-    /// Cites a line if it is the earliest or latest of its kind.
-    pub fn cite(&mut self, kind: CitationKind, time: Option<Timestamp>, at: Citation) {
-        let spot = (time, at);
-        match self.cited.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, (earliest, _))) if spot < *earliest => *earliest = spot,
-            Some((_, (_, latest))) if *latest < spot => *latest = spot,
-            Some(_) => {}
-            None => self.cite_both(kind, (spot, spot)),
-        }
+        self.saw(session.start(), end);
     }
 
     /// Adds the evidence of another part of the logs.
@@ -211,6 +223,48 @@ impl Piece {
         for (deliveries, n) in &other.delivered {
             count(&mut self.delivered, deliveries.clone(), *n);
         }
+        self.traces.merge(&other.traces);
+        self.reached = self.reached.max(other.reached);
+        self.saw(other.first, other.last);
+    }
+
+    fn saw(&mut self, first: Option<Timestamp>, last: Option<Timestamp>) {
+        // Reverse: none is the least of all, and must not be the earliest.
+        self.first = self.first.map(Reverse).max(first.map(Reverse)).map(|Reverse(time)| time);
+        self.last = self.last.max(last);
+    }
+}
+
+impl Traces {
+    /// Adds a flow.
+    pub fn add_flow(&mut self, flow: &FlowFact) {
+        self.cite(flow.citation(), flow.time, flow.at);
+    }
+
+    /// Adds the names of a session.
+    pub fn add_names(&mut self, session: &SessionFact<'_>) {
+        let time = session.name_time();
+        if let Some(name) = session.helo_name {
+            keep_name(&mut self.helo_names, time, name);
+        }
+        if let Some(name) = session.sasl_name {
+            keep_name(&mut self.sasl_names, time, name);
+        }
+    }
+
+    /// Cites a line if it is the earliest or latest of its kind.
+    pub fn cite(&mut self, kind: CitationKind, time: Option<Timestamp>, at: Citation) {
+        let spot = (time, at);
+        match self.cited.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, (earliest, _))) if spot < *earliest => *earliest = spot,
+            Some((_, (_, latest))) if *latest < spot => *latest = spot,
+            Some(_) => {}
+            None => self.cite_both(kind, (spot, spot)),
+        }
+    }
+
+    /// Adds those of another part of the logs.
+    pub fn merge(&mut self, other: &Self) {
         for (time, name) in &other.helo_names {
             keep_name(&mut self.helo_names, *time, name.as_bytes());
         }
@@ -220,14 +274,6 @@ impl Piece {
         for &(kind, spots) in &other.cited {
             self.cite_both(kind, spots);
         }
-        self.reached = self.reached.max(other.reached);
-        self.saw(other.first, other.last);
-    }
-
-    /// The latest time at which a line of a kind is cited.
-    pub fn last_of(&self, kind: CitationKind) -> Option<Timestamp> {
-        let at = self.cited.binary_search_by_key(&kind, |&(known, _)| known).ok()?;
-        self.cited.get(at).and_then(|(_, (_, latest))| latest.0)
     }
 
     fn cite_both(&mut self, kind: CitationKind, (earliest, latest): (Spot, Spot)) {
@@ -240,20 +286,10 @@ impl Piece {
             Err(at) => self.cited.insert(at, (kind, (earliest, latest))),
         }
     }
-
-    fn saw(&mut self, first: Option<Timestamp>, last: Option<Timestamp>) {
-        // Reverse: none is the least of all, and must not be the earliest.
-        self.first = self.first.map(Reverse).max(first.map(Reverse)).map(|Reverse(time)| time);
-        self.last = self.last.max(last);
-    }
-}
-
-fn unknown_delivery() -> Delivery {
-    Delivery { next_hop: None, domain: Box::default() }
 }
 
 /// Adds to the count of a key in an ascending list. Most keys are new and last, or known.
-fn count<K: Ord>(counts: &mut Vec<(K, u64)>, key: K, n: u64) {
+pub(crate) fn count<K: Ord>(counts: &mut Vec<(K, u64)>, key: K, n: u64) {
     if counts.last().is_none_or(|(last, _)| *last < key) {
         return counts.push((key, n));
     }

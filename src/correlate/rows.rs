@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::cell::Cell;
 use crate::correlate::evidence::{Address, Evidence, Key, address_of, ip_of};
-use crate::correlate::piece::{FlowKind, Piece, SessionKind};
+use crate::correlate::piece::{FlowKind, Piece, SessionKind, Traces};
 use crate::correlate::server::{LoggedServer, ServerFacts, Spoken};
 use crate::logs::mail::FORMATS;
 use crate::model::citation::Citation;
@@ -92,7 +92,7 @@ impl PieceRow {
         };
         let flows = piece.flows.iter();
         let sessions = piece.sessions.iter();
-        let cited = piece.cited.iter();
+        let cited = piece.traces.cited.iter();
         Self {
             flows: flows
                 .map(|&((device, kind), n)| (names.devices.name(device).into(), kind, n))
@@ -101,8 +101,8 @@ impl PieceRow {
             sessions: sessions.map(|&(k, n)| (k.helo, k.auth, k.outcome, n)).collect(),
             accepted: piece.accepted.iter().map(|&((a, b), n)| (a.0, b.0, n)).collect(),
             delivered: piece.delivered.clone(),
-            helo_names: piece.helo_names.clone(),
-            sasl_names: piece.sasl_names.clone(),
+            helo_names: piece.traces.helo_names.clone(),
+            sasl_names: piece.traces.sasl_names.clone(),
             cited: cited
                 .filter_map(|&(kind, (one, other))| Some((kind, spot(one)?, spot(other)?)))
                 .collect(),
@@ -116,8 +116,11 @@ impl PieceRow {
     pub fn into_piece(self, names: &mut Inward<'_>, join: i64) -> Piece {
         let mut piece = Piece {
             delivered: self.delivered,
-            helo_names: self.helo_names,
-            sasl_names: self.sasl_names,
+            traces: Traces {
+                helo_names: self.helo_names,
+                sasl_names: self.sasl_names,
+                cited: Vec::new(),
+            },
             first: self.first.map(Timestamp),
             last: self.last.map(Timestamp),
             reached: self.reached.map(Timestamp),
@@ -143,10 +146,10 @@ impl PieceRow {
                 Some((time.map(Timestamp), Citation { input, line }))
             };
             if let (Some(one), Some(other)) = (spot(one), spot(other)) {
-                piece.cited.push((kind, (one.min(other), one.max(other))));
+                piece.traces.cited.push((kind, (one.min(other), one.max(other))));
             }
         }
-        piece.cited.sort_unstable();
+        piece.traces.cited.sort_unstable();
         piece
     }
 }
@@ -258,8 +261,8 @@ mod tests {
             sasl_name: Some(b"user"),
             deliveries: &deliveries,
         });
-        piece.cite(CitationKind::Mail(Proves::Helo), Some(Timestamp(40)), at(1, 8));
-        piece.cite(CitationKind::Seen, None, at(2, 1));
+        piece.traces.cite(CitationKind::Mail(Proves::Helo), Some(Timestamp(40)), at(1, 8));
+        piece.traces.cite(CitationKind::Seen, None, at(2, 1));
         piece
     }
 
@@ -280,8 +283,8 @@ mod tests {
         let read = read.into_piece(&mut names, 10);
         let mut expected = piece();
         // The input without an id, and what was cited of it, did not outlive its run.
-        expected.cited.retain(|(kind, _)| *kind != CitationKind::Seen);
-        for (_, (one, other)) in &mut expected.cited {
+        expected.traces.cited.retain(|(kind, _)| *kind != CitationKind::Seen);
+        for (_, (one, other)) in &mut expected.traces.cited {
             one.1.input += 10;
             other.1.input += 10;
         }

@@ -84,7 +84,8 @@ fn scanners_text(scanners: &[IpAddr]) -> String {
 
 impl Sightings {
     fn add(&mut self, server: u32, piece: &Piece) {
-        let cited = piece.cited.iter().flat_map(|(_, (one, other))| [one.0, other.0]).flatten();
+        let cited =
+            piece.traces.cited.iter().flat_map(|(_, (one, other))| [one.0, other.0]).flatten();
         let permitted = piece.permitted.intervals().iter();
         let permitted = permitted.flat_map(|&(first, last)| [Timestamp(first), Timestamp(last)]);
         let accepted = piece.accepted.iter().map(|&((start, _), _)| start);

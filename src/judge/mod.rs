@@ -11,6 +11,7 @@ mod notes;
 mod score;
 mod source;
 mod suggest;
+mod sum;
 mod table;
 mod totals;
 
@@ -25,7 +26,7 @@ use crate::correlate::world::World;
 use crate::judge::control::Control;
 use crate::judge::links::Links;
 use crate::judge::score::{Circumstances, OpenRelay, rank, verdict};
-use crate::judge::source::{Scene, Source};
+use crate::judge::source::Scene;
 use crate::judge::totals::Totals;
 use crate::model::input::{Devices, InputReport};
 use crate::model::judged::{
@@ -127,7 +128,7 @@ impl<'a> Judge<'a> {
         target: &JudgedTarget,
     ) -> impl Fn(RankedSource) -> Option<JudgedSource> + Send + Sync + use<'_> {
         let scene = self.place_of(target).and_then(|place| self.scene(place));
-        move |source| Some(described(source, scene.as_ref()?.source(source.address)?))
+        move |source| described(source, scene.as_ref()?)
     }
 
     /// The earliest and the latest line known of unexpected sources whose connections to the target
@@ -202,8 +203,10 @@ impl<'a> Judge<'a> {
         let sum_of = |addresses: &mut dyn Iterator<Item = Address>| {
             let mut sum = Totals::default();
             for address in addresses {
-                if let Some(source) = scene.source(address) {
-                    sum.add(address, &source, &covered.facts.mail, target.scan.scan_time);
+                let Some(source) = scene.source(address) else { continue };
+                sum.add(address, &source, &covered.facts.mail, target.scan.scan_time);
+                if sum.wants_names_of(&source) {
+                    scene.tell_helo_names(address, |time, name| sum.add_helo_name(time, name));
                 }
             }
             sum
@@ -221,8 +224,7 @@ impl<'a> Judge<'a> {
         totals.ranked.shrink_to_fit();
         let ranking = rank(&totals, &self.circumstances(asset, target, covered));
         let top = totals.ranked.iter().take(TOP);
-        let top_sources =
-            top.filter_map(|&source| Some(described(source, scene.source(source.address)?)));
+        let top_sources = top.filter_map(|&source| described(source, &scene));
         let mut notes = notes::of_target(&scene, &totals, &self.links, self.devices);
         let missing = control.notes(asset, servers, self.evidence.tolerance());
         let misses_control = !missing.is_empty();
@@ -296,16 +298,19 @@ fn sum_up<T: Sync>(sources: &[T], sum_of: impl Fn(&[T]) -> Totals + Sync) -> Tot
 
 /// The first and the last denial of a piece of evidence.
 fn denied_lines(piece: &Piece) -> impl Iterator<Item = CitedLine> {
-    let denials = piece.cited.iter().filter(|(kind, _)| *kind == CitationKind::Denied);
+    let denials = piece.traces.cited.iter().filter(|(kind, _)| *kind == CitationKind::Denied);
     denials.flat_map(|&(kind, (first, last))| {
         [first, last].map(|(time, at)| CitedLine { kind, time, at })
     })
 }
 
-fn described(ranked: RankedSource, source: Source) -> JudgedSource {
+/// All facts of a source; none if it is not among those of the scene.
+fn described(ranked: RankedSource, scene: &Scene<'_>) -> Option<JudgedSource> {
+    let source = scene.source(ranked.address)?;
+    let traces = scene.traces(ranked.address);
     // By kind, the earliest before the latest: in the order of lines, as the piece keeps them.
-    let mut citations = Vec::with_capacity(source.piece.cited.len() * 2);
-    for &(kind, (first, last)) in &source.piece.cited {
+    let mut citations = Vec::with_capacity(traces.cited.len() * 2);
+    for &(kind, (first, last)) in &traces.cited {
         let line = |(time, at)| CitedLine { kind, time, at };
         citations.push(line(first));
         if last != first {
@@ -314,18 +319,18 @@ fn described(ranked: RankedSource, source: Source) -> JudgedSource {
     }
     debug_assert!(citations.is_sorted(), "{citations:?}");
     let names = |names: Vec<(i64, Box<str>)>| names.into_iter().map(|(_, name)| name).collect();
-    JudgedSource {
+    Some(JudgedSource {
         ip: ranked.ip(),
         class: source.class,
         rule: source.rule,
         step_down: source.step_down,
         counts: source.counts,
-        first_seen: source.piece.first,
-        last_seen: source.piece.last,
-        helo_names: names(source.piece.helo_names),
-        sasl_usernames: names(source.piece.sasl_names),
+        first_seen: source.sum.first,
+        last_seen: source.sum.last,
+        helo_names: names(traces.helo_names),
+        sasl_usernames: names(traces.sasl_names),
         citations,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -5,16 +5,18 @@
 use std::collections::BTreeMap;
 
 use crate::correlate::assets::{Asset, Target};
+use crate::correlate::cell::Cell;
 use crate::correlate::coverage::{Covered, holds};
 use crate::correlate::evidence::{Address, Evidence, Key, address_of, ip_of};
-use crate::correlate::piece::{FlowKind, Piece};
+use crate::correlate::piece::{FlowKind, Traces};
 use crate::correlate::server::LoggedServer;
 use crate::correlate::times::Times;
 use crate::correlate::world::World;
+use crate::judge::sum::Sum;
 use crate::judge::table::{Abuse, Impact, rule_of};
-use crate::model::judged::{CitationKind, Class, Counts, Rule, StepDown};
+use crate::model::judged::{Class, Counts, Rule, StepDown};
 use crate::model::policy::AssetRole;
-use crate::model::session::{Auth, Helo, Outcome};
+use crate::model::session::Delivery;
 use crate::model::time::Timestamp;
 
 /// Days after which a source counts as gone.
@@ -46,21 +48,16 @@ pub(super) struct OtherClient {
 
 /// One unexpected source on one target.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct Source<'e> {
     pub(super) class: Class,
-    /// All its evidence.
-    pub(super) piece: Piece,
+    /// What its evidence adds up to.
+    pub(super) sum: Sum<'e>,
     pub(super) counts: Counts,
     /// Its row; none if it did not reach the target.
     pub(super) rule: Option<Rule>,
     pub(super) step_down: Option<StepDown>,
     /// Whether its role would have expected it, had it done less.
     pub(super) overstepped: bool,
-}
-
-/// Whether a session count may hide an accepted HELO.
-fn may_have_helo(piece: &Piece) -> bool {
-    piece.sessions.iter().any(|(kind, _)| matches!(kind.helo, Helo::Accepted | Helo::Unknown))
 }
 
 impl<'a> Scene<'a> {
@@ -87,8 +84,8 @@ impl<'a> Scene<'a> {
             && servers.iter().filter(|&&number| scene.is_mail(number)).any(|&number| {
                 let proxies =
                     sources(number).iter().filter(|key| world.is_proxy(ip_of(key.source)));
-                let mut pieces = proxies.filter_map(|key| scene.piece_of(*key));
-                pieces.any(|piece| may_have_helo(&piece))
+                let mut sums = proxies.filter_map(|key| scene.sum_of(*key));
+                sums.any(|sum| sum.may_have_helo)
             });
         scene
     }
@@ -101,10 +98,10 @@ impl<'a> Scene<'a> {
             let address = address_of(*ip);
             let sessions = self.sessions_of(address);
             let mut other = self.others.remove(&address).unwrap_or_default();
-            other.may_have_helo = may_have_helo(&sessions);
-            if !sessions.accepted.is_empty() {
-                for piece in sources(number).iter().filter_map(|key| self.piece_of(*key)) {
-                    other.permitted.merge(&piece.permitted, self.evidence.join());
+            other.may_have_helo = sessions.may_have_helo;
+            if sessions.newest_accepted.is_some() {
+                for sum in sources(number).iter().filter_map(|key| self.sum_of(*key)) {
+                    other.permitted.merge(&sum.permitted, self.evidence.join());
                 }
             }
             self.others.insert(address, other);
@@ -119,24 +116,42 @@ impl<'a> Scene<'a> {
         matches!(self.server(number), Some(LoggedServer::Mail { .. }))
     }
 
-    fn piece_of(&self, key: Key) -> Option<Piece> {
-        let mut piece = Piece::default();
-        self.evidence.cell(key)?.add_to(&mut piece, self.evidence.join());
-        Some(piece)
+    fn sum_of(&self, key: Key) -> Option<Sum<'a>> {
+        let mut sum = Sum::default();
+        sum.add(self.evidence.cell(key)?, self.evidence.join());
+        Some(sum)
     }
 
-    fn sessions_of(&self, source: Address) -> Piece {
-        let mut piece = Piece::default();
+    fn sessions_of(&self, source: Address) -> Sum<'a> {
+        let mut sum = Sum::default();
         for &server in self.servers.iter().filter(|&&number| self.is_mail(number)) {
             if let Some(cell) = self.evidence.cell(Key { server, source }) {
-                cell.add_to(&mut piece, self.evidence.join());
+                sum.add(cell, self.evidence.join());
             }
         }
-        piece
+        sum
+    }
+
+    /// The evidence of a source on the target.
+    fn cells(&self, source: Address) -> impl Iterator<Item = &'a Cell> {
+        let evidence = self.evidence;
+        self.servers.iter().filter_map(move |&server| evidence.cell(Key { server, source }))
+    }
+
+    /// What can be shown of a source.
+    pub(super) fn traces(&self, source: Address) -> Traces {
+        let mut traces = Traces::default();
+        self.cells(source).for_each(|cell| cell.show_to(&mut traces));
+        traces
+    }
+
+    /// Tells HELO names of a source, see [`Cell::tell_helo_names`].
+    pub(super) fn tell_helo_names(&self, source: Address, mut tell: impl FnMut(i64, &[u8])) {
+        self.cells(source).for_each(|cell| cell.tell_helo_names(&mut tell));
     }
 
     /// Judges a source; none if it is expected, a load balancer, or not of this target.
-    pub(super) fn source(&self, source: Address) -> Option<Source> {
+    pub(super) fn source(&self, source: Address) -> Option<Source<'a>> {
         let ip = ip_of(source);
         if self.world.is_proxy(ip) {
             return None;
@@ -145,21 +160,21 @@ impl<'a> Scene<'a> {
         if !class.is_unexpected() {
             return None;
         }
-        let (mut piece, mut behind) = (Piece::default(), Vec::new());
+        let (mut sum, mut behind) = (Sum::default(), Vec::new());
         for &server in self.servers {
             let Some(cell) = self.evidence.cell(Key { server, source }) else { continue };
-            cell.add_to(&mut piece, self.evidence.join());
+            sum.add(cell, self.evidence.join());
             if let Some(LoggedServer::Flow { nat_src: Some(ip), .. }) = self.server(server) {
                 behind.push(address_of(*ip));
             }
         }
-        let counts = self.counts(&piece, self.others.get(&source));
+        let counts = self.counts(&sum, source);
         let role = role_expects(self.asset.facts.role, self.target.port);
         let is_expected = match role {
             Expects::Nobody => false,
             Expects::Internal => class == Class::Internal,
             Expects::LocalMail => counts.relayed == 0 && counts.auth_ok == 0,
-            Expects::Authenticated => mail_without_auth(&piece) == 0,
+            Expects::Authenticated => sum.mail_without_auth == 0,
         };
         if is_expected {
             return None;
@@ -170,42 +185,48 @@ impl<'a> Scene<'a> {
             step_down: None,
             overstepped: matches!(role, Expects::LocalMail | Expects::Authenticated),
             counts,
-            piece,
+            sum,
         };
         if judged.counts.is_reach() {
             judged.rule = Some(self.rule(&judged));
-            judged.step_down = self.step_down(&judged, &behind);
+            judged.step_down = self.step_down(source, &judged, &behind);
         }
         Some(judged)
     }
 
-    fn counts(&self, piece: &Piece, other: Option<&OtherClient>) -> Counts {
-        let mut counts = Counts::default();
-        for &(kind, n) in &piece.sessions {
-            let add = |column: &mut u64, fits: bool| *column += if fits { n } else { 0 };
-            add(&mut counts.sessions, true);
-            add(&mut counts.helo_accepted, kind.helo == Helo::Accepted);
-            add(&mut counts.helo_rejected, kind.helo == Helo::Rejected);
-            add(&mut counts.mail_accepted, kind.outcome >= Outcome::Queued);
-            add(&mut counts.auth_ok, kind.auth == Auth::Ok);
-            add(&mut counts.auth_failed, kind.auth == Auth::Failed);
+    fn counts(&self, sum: &Sum<'_>, source: Address) -> Counts {
+        let mut counts = sum.sessions;
+        let relays = |to: &Delivery| self.world.is_relaying(self.asset, to);
+        for (deliveries, n) in &sum.delivered {
+            counts.relayed += if deliveries.iter().any(relays) { *n } else { 0 };
         }
-        for (deliveries, n) in &piece.delivered {
-            if deliveries.iter().any(|delivery| self.world.is_relaying(self.asset, delivery)) {
-                counts.relayed += n;
-            }
+        if sum.relayed_somewhere > 0 && relays(&Delivery::untold()) {
+            counts.relayed += sum.relayed_somewhere;
         }
-        let tolerance = self.evidence.tolerance();
-        for &((start, end), n) in &piece.accepted {
-            let first = start.0.saturating_sub(tolerance);
-            let last = end.0.saturating_add(tolerance);
-            let near = |times: &Times| times.meets(first, last);
-            if near(&piece.permitted) || other.is_some_and(|other| near(&other.permitted)) {
-                counts.corroborated += n;
-            }
+        let other = self.others.get(&source).map(|other| &other.permitted);
+        let known: Vec<&Times> = [Some(&sum.permitted), other]
+            .into_iter()
+            .flatten()
+            .filter(|times| !times.is_empty())
+            .collect();
+        if !known.is_empty() {
+            counts.corroborated = self.accepted_near(&known, source);
         }
-        count_flows(piece, &mut counts);
+        count_flows(&sum.flows, &mut counts);
         counts
+    }
+
+    /// How many of a source's sessions with an accepted HELO lie near some of these times.
+    fn accepted_near(&self, known: &[&Times], source: Address) -> u64 {
+        let (tolerance, mut near) = (self.evidence.tolerance(), 0);
+        for cell in self.cells(source) {
+            cell.tell_accepted(|start, end, n| {
+                let first = start.0.saturating_sub(tolerance);
+                let last = end.0.saturating_add(tolerance);
+                near += if known.iter().any(|times| times.meets(first, last)) { n } else { 0 };
+            });
+        }
+        near
     }
 
     fn rule(&self, source: &Source) -> Rule {
@@ -215,14 +236,19 @@ impl<'a> Scene<'a> {
         rule_of(abuse, source.class, if total { Impact::Total } else { Impact::Partial })
     }
 
-    fn step_down(&self, source: &Source, behind: &[Address]) -> Option<StepDown> {
+    fn step_down(
+        &self,
+        address: Address,
+        source: &Source<'_>,
+        behind: &[Address],
+    ) -> Option<StepDown> {
         if source.counts.is_abuse() {
             None
         } else if self.is_silent(source, behind) {
             Some(StepDown::Silent)
-        } else if is_blocked_since(&source.piece) {
+        } else if self.is_blocked_since(address, &source.sum) {
             Some(StepDown::BlockedSince)
-        } else if self.is_stale(&source.piece) {
+        } else if self.is_stale(&source.sum) {
             Some(StepDown::Stale)
         } else {
             None
@@ -231,33 +257,47 @@ impl<'a> Scene<'a> {
 
     /// No HELO of it was accepted, and the mail log would show it: it covers the server at all
     /// permitted flows, can show HELOs, and shows clients under the addresses that firewalls log.
-    fn is_silent(&self, source: &Source, behind: &[Address]) -> bool {
+    fn is_silent(&self, source: &Source<'_>, behind: &[Address]) -> bool {
         let mail = &self.covered.mail_bridged;
         let hidden = self.proxied
             || behind.iter().any(|at| self.others.get(at).is_some_and(|o| o.may_have_helo));
-        let piece = &source.piece;
+        let sum = &source.sum;
         self.covered.shows_helo
             && !mail.is_empty()
             && !hidden
-            && !may_have_helo(piece)
-            && !has_untimed_permit(piece)
-            && piece
+            && !sum.may_have_helo
+            && !sum.has_untimed_permit
+            && sum
                 .permitted
                 .intervals()
                 .iter()
                 .all(|&(first, last)| holds(mail, Timestamp(first), Timestamp(last)))
     }
 
-    fn is_stale(&self, piece: &Piece) -> bool {
-        match (piece.reached, self.covered.facts.newest()) {
+    /// The newest firewall record is a denial, later than everything permitted and accepted.
+    fn is_blocked_since(&self, source: Address, sum: &Sum<'_>) -> bool {
+        let Some(denied) = sum.latest.denied else { return false };
+        let others = [sum.latest.permitted, sum.latest.seen];
+        if others.into_iter().flatten().any(|time| time >= denied) {
+            return false;
+        }
+        let mut is_newest = true;
+        for cell in self.cells(source) {
+            cell.tell_accepted(|_, end, _| is_newest &= end < denied);
+        }
+        is_newest
+    }
+
+    fn is_stale(&self, sum: &Sum<'_>) -> bool {
+        match (sum.reached, self.covered.facts.newest()) {
             (Some(reached), Some(newest)) => reached.plus_seconds(STALE_DAYS * 86_400) < newest,
             _ => false,
         }
     }
 }
 
-fn count_flows(piece: &Piece, counts: &mut Counts) {
-    for flows in piece.flows.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
+fn count_flows(flows: &[((u32, FlowKind), u64)], counts: &mut Counts) {
+    for flows in flows.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
         let (mut allows, mut closes, mut withdrawn) = (0u64, 0u64, 0u64);
         for &((_, kind), n) in flows {
             match kind {
@@ -276,8 +316,8 @@ fn count_flows(piece: &Piece, counts: &mut Counts) {
 }
 
 /// Firewalls that permitted connections of the source.
-pub(super) fn permitting_devices(piece: &Piece) -> Vec<u32> {
-    let permitted = piece.flows.iter().filter(|((_, kind), _)| kind.is_permitted());
+pub(super) fn permitting_devices(sum: &Sum<'_>) -> Vec<u32> {
+    let permitted = sum.flows.iter().filter(|((_, kind), _)| kind.is_permitted());
     let mut devices: Vec<u32> = permitted.map(|&((device, _), _)| device).collect();
     devices.dedup();
     devices
@@ -301,27 +341,4 @@ fn role_expects(role: AssetRole, port: u16) -> Expects {
         (AssetRole::Internal, _) => Expects::Internal,
         (AssetRole::Mx | AssetRole::Relay | AssetRole::None, _) => Expects::Nobody,
     }
-}
-
-/// Sessions whose mail was accepted and of which the log shows that AUTH did not succeed.
-fn mail_without_auth(piece: &Piece) -> u64 {
-    let without = piece.sessions.iter().filter(|(kind, _)| {
-        kind.outcome >= Outcome::Queued && matches!(kind.auth, Auth::None | Auth::Failed)
-    });
-    without.map(|(_, n)| n).sum()
-}
-
-/// The newest firewall record is a denial, later than everything permitted and accepted.
-fn is_blocked_since(piece: &Piece) -> bool {
-    let Some(denied) = piece.last_of(CitationKind::Denied) else { return false };
-    let accepted = piece.accepted.iter().map(|&((_, end), _)| end).max();
-    let others =
-        [piece.last_of(CitationKind::Permitted), piece.last_of(CitationKind::Seen), accepted];
-    others.into_iter().flatten().all(|time| time < denied)
-}
-
-/// A permitted flow without a time may lie outside of the mail log.
-fn has_untimed_permit(piece: &Piece) -> bool {
-    let mut permits = piece.cited.iter().filter(|(kind, _)| *kind == CitationKind::Permitted);
-    permits.any(|(_, (earliest, _))| earliest.0.is_none())
 }

@@ -49,7 +49,7 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn add(&mut self, source: &Source, days: &BTreeSet<i32>) {
+    fn add(&mut self, source: &Source<'_>, days: &BTreeSet<i32>) {
         self.sources += 1;
         self.mails += source.counts.mail_accepted;
         self.days.extend(days);
@@ -116,7 +116,7 @@ impl Judge<'_> {
                 _ if source.counts.relayed == 0 => habits.deliver.add(&source, &days),
                 _ => habits.relay += 1,
             }
-            let regular = regular(scene.target.port, address, source, (&days, covered_days));
+            let regular = regular(scene, address, &source, (&days, covered_days));
             habits.regulars.extend(regular);
         }
         habits
@@ -135,9 +135,9 @@ impl Judge<'_> {
 
 /// The source, if it delivers day after day and relays nothing.
 fn regular(
-    port: u16,
+    scene: &Scene<'_>,
     address: Address,
-    source: Source,
+    source: &Source<'_>,
     (days, covered_days): (&BTreeSet<i32>, u32),
 ) -> Option<Regular> {
     let days = days.len() as u32;
@@ -145,14 +145,14 @@ fn regular(
     (is_daily && source.counts.relayed == 0).then(|| Regular {
         ip: ip_of(address),
         is_internal: source.class == Class::Internal,
-        port,
+        port: scene.target.port,
         days,
         covered_days: covered_days.max(days),
         mails: source.counts.mail_accepted,
         sessions: source.counts.sessions,
-        first_seen: source.piece.first,
-        last_seen: source.piece.last,
-        helo_names: source.piece.helo_names.into_iter().map(|(_, name)| name).collect(),
+        first_seen: source.sum.first,
+        last_seen: source.sum.last,
+        helo_names: scene.traces(address).helo_names.into_iter().map(|(_, name)| name).collect(),
     })
 }
 

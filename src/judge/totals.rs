@@ -7,8 +7,9 @@ use std::net::IpAddr;
 
 use crate::correlate::coverage::meets;
 use crate::correlate::evidence::{Address, ip_of};
-use crate::correlate::piece::keep_name;
+use crate::correlate::piece::{NAMES, keep_name};
 use crate::judge::source::{Source, permitting_devices};
+use crate::judge::sum::earlier;
 use crate::judge::table::{band_of, step_down};
 use crate::model::input::Span;
 use crate::model::judged::{Class, Counts, Priority, RankedSource, Rule, StepDown};
@@ -63,7 +64,7 @@ impl Totals {
     pub(super) fn add(
         &mut self,
         address: Address,
-        source: &Source,
+        source: &Source<'_>,
         mail: &[Span],
         scan_time: Option<Timestamp>,
     ) {
@@ -77,13 +78,22 @@ impl Totals {
         self.counts.add(counts);
         self.add_times(source, mail, scan_time);
         self.add_rule(address, source);
-        for (time, name) in &source.piece.helo_names {
-            keep_name(&mut self.helo_names, *time, name.as_bytes());
-        }
-        let devices = permitting_devices(&source.piece);
+        let devices = permitting_devices(&source.sum);
         if devices.len() > 1 {
             self.series.extend(devices);
         }
+    }
+
+    /// Whether names of a source may be among those that are kept.
+    pub(super) fn wants_names_of(&self, source: &Source<'_>) -> bool {
+        let earliest = source.sum.first.map_or(i64::MAX, |first| first.0);
+        self.helo_names.len() < NAMES
+            || self.helo_names.last().is_some_and(|&(last, _)| last >= earliest)
+    }
+
+    /// Adds a HELO name of a source that is added, see [`keep_name`].
+    pub(super) fn add_helo_name(&mut self, time: i64, name: &[u8]) {
+        keep_name(&mut self.helo_names, time, name);
     }
 
     /// Adds the sums over the sources behind those so far.
@@ -113,22 +123,21 @@ impl Totals {
         }
     }
 
-    fn add_times(&mut self, source: &Source, mail: &[Span], scan_time: Option<Timestamp>) {
-        let piece = &source.piece;
-        self.first = earlier(self.first, piece.first);
-        self.last = self.last.max(piece.last);
-        self.reached = self.reached.max(piece.reached);
-        let newest = piece.accepted.iter().map(|&((start, _), _)| start).max();
-        self.after_scan |= scan_time.is_some() && newest > scan_time;
+    fn add_times(&mut self, source: &Source<'_>, mail: &[Span], scan_time: Option<Timestamp>) {
+        let sum = &source.sum;
+        self.first = earlier(self.first, sum.first);
+        self.last = self.last.max(sum.last);
+        self.reached = self.reached.max(sum.reached);
+        self.after_scan |= scan_time.is_some() && sum.newest_accepted > scan_time;
         self.in_mail_log |= source.counts.sessions > 0
-            || piece
+            || sum
                 .permitted
                 .intervals()
                 .iter()
                 .any(|&(first, last)| meets(mail, Timestamp(first), Timestamp(last)));
     }
 
-    fn add_rule(&mut self, address: Address, source: &Source) {
+    fn add_rule(&mut self, address: Address, source: &Source<'_>) {
         let helos = u32::try_from(source.counts.helo_accepted).unwrap_or(u32::MAX);
         let rank = source.rule.map_or(NO_RULE, |rule| rule as u8);
         self.ranked.push(RankedSource { rank, fewest: u32::MAX - helos, address });
@@ -144,13 +153,6 @@ impl Totals {
     }
 }
 
-fn earlier(known: Option<Timestamp>, new: Option<Timestamp>) -> Option<Timestamp> {
-    match (known, new) {
-        (Some(known), Some(new)) => Some(known.min(new)),
-        (known, new) => known.or(new),
-    }
-}
-
 /// The address of an IPv4 source, the /64 of an IPv6 one.
 fn network_of(address: Address) -> Address {
     if ip_of(address).is_ipv4() {
@@ -163,17 +165,43 @@ fn network_of(address: Address) -> Address {
 mod tests {
     use super::*;
     use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind};
+    use crate::judge::sum::Sum;
     use crate::model::citation::Citation;
     use crate::model::session::{Auth, Helo, Outcome};
     use proptest::prelude::*;
 
+    /// A source, and all its evidence.
+    #[derive(Debug)]
+    struct Case {
+        piece: Piece,
+        class: Class,
+        counts: Counts,
+        rule: Option<Rule>,
+        step_down: Option<StepDown>,
+        overstepped: bool,
+    }
+
+    impl Case {
+        fn add_to(&self, totals: &mut Totals, address: Address, mail: &[Span]) {
+            let Self { class, counts, rule, step_down, overstepped, .. } = *self;
+            let sum = Sum::of(&self.piece);
+            let source = Source { class, sum, counts, rule, step_down, overstepped };
+            totals.add(address, &source, mail, Some(Timestamp(25)));
+            if totals.wants_names_of(&source) {
+                for (time, name) in &self.piece.traces.helo_names {
+                    totals.add_helo_name(*time, name.as_bytes());
+                }
+            }
+        }
+    }
+
     /// A source with one session and some flows, at random times.
-    fn sources() -> impl Strategy<Value = Source> {
+    fn sources() -> impl Strategy<Value = Case> {
         let classes = prop::sample::select(vec![Class::External, Class::Internal]);
         let rules = prop::option::of(prop::sample::select(vec![Rule::R15, Rule::R7, Rule::R3]));
         let steps = prop::option::of(Just(StepDown::Stale));
         let flows = prop::collection::vec((0u32..3, 0i64..50), 0..3);
-        let name = prop::option::of("[a-d]");
+        let name = prop::option::of("[a-p]");
         (classes, rules, steps, flows, name, (0i64..50, any::<bool>(), 0u64..3)).prop_map(
             |(class, rule, step_down, flows, name, (start, overstepped, relayed))| {
                 let mut piece = Piece::default();
@@ -192,7 +220,7 @@ mod tests {
                     deliveries: &[],
                 });
                 let counts = Counts { relayed, helo_accepted: relayed, ..Counts::default() };
-                Source { class, piece, counts, rule, step_down, overstepped }
+                Case { piece, class, counts, rule, step_down, overstepped }
             },
         )
     }
@@ -211,8 +239,8 @@ mod tests {
                 address[15] = host;
                 address
             };
-            let add = |totals: &mut Totals, (place, source): (&(u8, u8), &Source)| {
-                totals.add(address(*place), source, &mail, Some(Timestamp(25)));
+            let add = |totals: &mut Totals, (place, source): (&(u8, u8), &Case)| {
+                source.add_to(totals, address(*place), &mail);
             };
             let mut whole = Totals::default();
             for source in &sources {
@@ -228,6 +256,12 @@ mod tests {
             }
             sum.append(part);
             prop_assert_eq!(format!("{sum:?}"), format!("{whole:?}"));
+
+            let mut names = Vec::new();
+            for (time, name) in sources.values().flat_map(|case| &case.piece.traces.helo_names) {
+                keep_name(&mut names, *time, name.as_bytes());
+            }
+            prop_assert_eq!(whole.helo_names, names);
         }
     }
 }

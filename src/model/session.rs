@@ -106,6 +106,13 @@ pub struct Delivery {
     pub domain: Box<str>,
 }
 
+impl Delivery {
+    /// One of which the log tells neither hop nor recipient.
+    pub fn untold() -> Self {
+        Self { next_hop: None, domain: Box::default() }
+    }
+}
+
 /// One SMTP session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
