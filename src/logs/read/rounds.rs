@@ -42,9 +42,13 @@ const CHUNK_BLOCKS: usize = 4;
 /// Streams that are open beside one for each thread.
 const SPARE_STREAMS: usize = 8;
 
-/// Estimated bytes of batches that wait for their turn, above which nothing is scanned ahead; about
-/// as much as a round may give: where every line counts, rounds are shorter.
+/// Estimated bytes of batches that wait for their turn, above which nothing is scanned ahead, and the
+/// most that a round may give.
 const MOST_WAITING: usize = 48 << 20;
+
+/// Estimated bytes that a round may give, for each thread: where every line counts, rounds are
+/// shorter, and what one gave is still near when it is used.
+const GIVEN_A_THREAD: usize = 6 << 20;
 
 /// Reads the inputs of the plans.
 pub(super) fn read(
@@ -251,7 +255,8 @@ fn blocks_after(results: &[JobResult], threads: usize) -> usize {
         Gave::Filled { .. } => None,
     });
     let (blocks, bytes) = scanned.fold((0, 0), |(n, sum), one| (n + 1, sum + one));
-    match (MOST_WAITING * blocks).checked_div(bytes) {
+    let most_given = MOST_WAITING.min(threads * GIVEN_A_THREAD);
+    match (most_given * blocks).checked_div(bytes) {
         Some(fitting) => fitting.clamp(threads, most),
         None => most,
     }
@@ -471,7 +476,9 @@ fn pieces(chunk: &Chunk, block: usize) -> Vec<(std::ops::Range<usize>, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCKS_A_THREAD, JobResult, MOST_BLOCKS, MOST_WAITING, blocks_after};
+    use super::{
+        BLOCKS_A_THREAD, GIVEN_A_THREAD, JobResult, MOST_BLOCKS, MOST_WAITING, blocks_after,
+    };
     use crate::logs::read::consume::Scanned;
     use crate::logs::read::jobs::Gave;
     use crate::model::input::RejectedLine;
@@ -498,5 +505,6 @@ mod tests {
         assert_eq!(blocks_after(&round(8, 0), 1000), 1000);
         assert_eq!(blocks_after(&round(8, MOST_WAITING / 20), 8), 20);
         assert_eq!(blocks_after(&round(2, MOST_WAITING), 8), 8);
+        assert_eq!(blocks_after(&round(8, GIVEN_A_THREAD / 20), 2), 40);
     }
 }
