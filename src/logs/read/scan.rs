@@ -133,12 +133,25 @@ struct Scan<'t, 'r> {
 impl Batch {
     /// Notes that a mail server speaks of this time.
     fn note(&mut self, server: &[u8], time: Timestamp) {
+        let place = self.place_of(server, time);
+        self.note_at(place, time);
+    }
+
+    /// The same for a server whose place is known.
+    fn note_at(&mut self, place: usize, time: Timestamp) {
         extend(&mut self.span, Some(time));
-        let span = Span { first: time, last: time };
-        match self.servers.iter_mut().rev().find(|(known, _)| same(known, server)) {
-            Some((_, known)) => *known = known.union(span),
-            None => self.servers.push((server.into(), span)),
+        if let Some((_, known)) = self.servers.get_mut(place) {
+            *known = known.union(Span { first: time, last: time });
         }
+    }
+
+    /// The place of a server that is about to speak of this time.
+    fn place_of(&mut self, server: &[u8], time: Timestamp) -> usize {
+        let found = self.servers.iter().rposition(|(known, _)| same(known, server));
+        found.unwrap_or_else(|| {
+            self.servers.push((server.into(), Span { first: time, last: time }));
+            self.servers.len() - 1
+        })
     }
 
     fn looked_at(&mut self, id: FormatId) {
@@ -156,8 +169,8 @@ struct Alike {
     program: Program,
     /// The number of the server in the batch, if it has facts of it.
     server: Option<u32>,
-    /// The last time that was noted of the server.
-    noted: Option<Timestamp>,
+    /// The last time that was noted of the server, and its place among those that speak.
+    noted: Option<(Timestamp, usize)>,
 }
 
 /// How a line ended, and the format that ended it.
@@ -423,12 +436,12 @@ impl<'t, 'r> Scan<'t, 'r> {
         });
         match time {
             Some(time) if time > self.recipe.latest => batch.ahead += records.max(1),
-            Some(_) if *noted == time => {}
-            Some(now) => {
-                batch.note(host, now);
-                *noted = time;
+            Some(now) if noted.is_none_or(|(known, _)| known != now) => {
+                let place = noted.map_or_else(|| batch.place_of(host, now), |(_, place)| place);
+                batch.note_at(place, now);
+                *noted = Some((now, place));
             }
-            None => {}
+            _ => {}
         }
         batch.looked_at(FormatId::Mail(index));
         Some(if records == 0 { End::Ignored } else { End::Event })

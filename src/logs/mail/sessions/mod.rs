@@ -121,7 +121,18 @@ impl Assembler {
         let servers = || known.iter().filter_map(|&index| self.servers.get(index));
         let has_room = servers().all(|server| server.has_room(more, self.limits));
         let mut admitted = vec![false; if has_room { batch.wholes().len() } else { 0 }];
+        let mut now = None;
         for (fact, record) in batch.facts().iter().enumerate() {
+            let whole = batch.wholes().of_fact(fact);
+            let before = now.replace((record.server, record.time));
+            // In the middle of an admitted session nothing happens unless time moves on.
+            if before == now
+                && let Some((session, whole)) = whole
+                && whole.last as usize != fact
+                && admitted.get(session) == Some(&true)
+            {
+                continue;
+            }
             let at = At {
                 input,
                 line: first_line.saturating_add(u64::from(record.line)),
@@ -132,7 +143,7 @@ impl Assembler {
             let Some(server) = self.servers.get_mut(index) else { continue };
             let (seen, out) = (&mut self.seen, &mut self.finished);
             let mut around = Surroundings { at, limits: self.limits, seen, out };
-            if let Some((session, whole)) = batch.wholes().of_fact(fact)
+            if let Some((session, whole)) = whole
                 && let Some(admitted) = admitted.get_mut(session)
             {
                 server.advance(&mut around);

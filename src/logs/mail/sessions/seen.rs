@@ -35,6 +35,12 @@ impl Seen {
         self.again_from = time;
     }
 
+    /// Whether it matters that a session began at that time: another input may have told it, or may
+    /// tell it again.
+    pub(super) fn cares_for(&self, start: Timestamp) -> bool {
+        !self.current.is_empty() || start >= self.again_from
+    }
+
     /// Remembers a session of an input that began at that time; whether another input had told it.
     pub(super) fn told_before(&mut self, session: u64, start: Timestamp, input: u32) -> bool {
         if !self.current.is_empty()

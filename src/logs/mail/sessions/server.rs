@@ -340,6 +340,7 @@ impl ServerSessions {
     }
 
     /// Lets the log's own time pass: lost sessions end, held ones are given up.
+    #[inline]
     pub(super) fn advance(&mut self, around: &mut Surroundings<'_>) {
         let Some(time) = around.at.time else { return };
         self.now = Some(time);

@@ -51,7 +51,7 @@ impl ServerSessions {
         record: &BatchFact,
         around: &mut Surroundings<'_>,
     ) -> bool {
-        around.at.time.is_some_and(|time| {
+        around.at.time.filter(|time| around.seen.cares_for(*time)).is_some_and(|time| {
             let client = record.client.map_or(0, ip_hash);
             let hash = fold(fold(key ^ name_hash(&self.name), client), time.0 as u64);
             around.seen.told_before(hash, time, around.at.input)
