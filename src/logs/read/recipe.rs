@@ -93,6 +93,17 @@ impl Recipe {
         (alone && self.routing == Routing::ByLine && self.wrapping.is_none()).then_some(only)
     }
 
+    /// The first of the mail formats, where each line decides for itself: a line whose tag is that of
+    /// one of its programs is its own.
+    pub(super) fn first_mail(&self) -> Option<(u8, &'static dyn MailFormat)> {
+        self.formats.mail().next().filter(|_| self.routing == Routing::ByLine)
+    }
+
+    /// The same, where the lines stand bare behind their heads.
+    pub(super) fn first_bare_mail(&self) -> Option<(u8, &'static dyn MailFormat)> {
+        self.first_mail().filter(|_| self.wrapping.is_none() && self.header.is_none())
+    }
+
     /// The columns for a format: those of the header in force, if it is that format's header.
     pub(super) fn columns_for<'a>(&self, id: FormatId, in_force: &'a Columns) -> &'a Columns {
         static NONE: Columns = Columns::NONE;

@@ -126,6 +126,8 @@ struct Scan<'t, 'r> {
     nul_free_to: usize,
     /// The only format of the input, for which much need not be asked of every line.
     only: Option<(u8, &'static dyn MailFormat)>,
+    /// The format whose programs' lines have much in common.
+    of_programs: Option<(u8, &'static dyn MailFormat)>,
     /// Its number, once a line of one of its programs was read.
     has_alike: Option<u8>,
 }
@@ -165,7 +167,7 @@ impl Batch {
 /// What the lines with one host and tag have in common.
 #[derive(Debug, Clone, Copy)]
 struct Alike {
-    /// The program of the only format that writes them.
+    /// The program that writes them.
     program: Program,
     /// The number of the server in the batch, if it has facts of it.
     server: Option<u32>,
@@ -202,6 +204,7 @@ impl<'t, 'r> Scan<'t, 'r> {
             next_start: 0,
             nul_free_to: 0,
             only: recipe.only_format(),
+            of_programs: recipe.first_bare_mail(),
             has_alike: None,
         }
     }
@@ -405,8 +408,8 @@ impl<'t, 'r> Scan<'t, 'r> {
         if !same_time {
             self.head_time = None;
         }
-        if let (Some((index, format)), Some(notes @ None), Some(tag)) = (self.only, notes, line.tag)
-            && self.recipe.header.is_none()
+        if let (Some((index, format)), Some(notes @ None), Some(tag)) =
+            (self.of_programs, notes, line.tag)
         {
             let program = format.program(tag);
             self.has_alike = self.has_alike.or(program.map(|_| index));
@@ -415,8 +418,8 @@ impl<'t, 'r> Scan<'t, 'r> {
         line
     }
 
-    /// Reads a line of a program of the only format, of which a line was read before. What lines
-    /// with the same host and tag have in common is not asked again.
+    /// Reads a line of a program of which a line was read before. What lines with the same host and
+    /// tag have in common is not asked again.
     fn read_alike(&mut self, raw: &'t [u8]) -> Option<End> {
         let index = self.has_alike?;
         let Known { time, same_time, host, pid, body, notes } = self.last_heads.open_known(raw)?;
@@ -455,8 +458,12 @@ impl<'t, 'r> Scan<'t, 'r> {
     ) -> End {
         let recipe = self.recipe;
         let forced = recipe.routing == Routing::Forced;
+        // What a mail server's program writes quotes strangers: no firewall is asked.
+        let first_mail = recipe.first_mail().zip(line.tag);
+        let is_mail = first_mail.is_some_and(|((_, format), tag)| format.program(tag).is_some());
         // The first of the file's formats that recognises the line has it.
-        let mut firewall = recipe.formats.firewall().find_map(|(index, format)| {
+        let firewalls = (!is_mail).then(|| recipe.formats.firewall());
+        let mut firewall = firewalls.into_iter().flatten().find_map(|(index, format)| {
             let columns = self.columns(FormatId::Firewall(index));
             let outcome = if forced {
                 Some(format.parse(line, columns, flows))

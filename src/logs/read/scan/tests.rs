@@ -16,10 +16,10 @@ use crate::logs::read::recipe::{Recipe, Routing, Wanted};
 use crate::logs::read::verdicts::Verdicts;
 use crate::model::time::Timestamp;
 
-fn recipe(search: Search) -> Recipe {
+fn recipe(formats: FormatSet, search: Search) -> Recipe {
     let reference = Timestamp::parse_rfc3339("2026-11-20T00:00:00Z").unwrap();
     Recipe {
-        formats: FormatSet::named("postfix"),
+        formats,
         routing: Routing::ByLine,
         wrapping: None,
         search: Arc::new(search),
@@ -36,18 +36,25 @@ fn recipe(search: Search) -> Recipe {
     }
 }
 
-/// A text as the only format's, and as if other formats stood beside it.
-fn both_ways(text: &[u8], search: Search) -> (Batch, Batch) {
-    let (recipe, words) = (recipe(search), BTreeMap::new());
+/// A text by the short ways and by the long ones.
+fn both_ways(text: &[u8], formats: FormatSet, search: Search) -> (Batch, Batch) {
+    let (recipe, words) = (recipe(formats, search), BTreeMap::new());
     let verdicts = Verdicts::new(&words);
     let columns = Columns::NONE;
     let ending = Ending::Ends;
     let stretch = Stretch { text, offset: 0, ending, long_line: None, columns: &columns };
     let short = Scan::new(&recipe, &verdicts, &stretch, FactBatch::default());
     let mut long = Scan::new(&recipe, &verdicts, &stretch, FactBatch::default());
-    long.only = None;
+    (long.only, long.of_programs) = (None, None);
     (short.finish(), long.finish())
 }
+
+const PACKET: &str =
+    "IN=eth0 OUT= SRC=198.51.100.7 DST=203.0.113.25 PROTO=TCP SPT=40001 DPT=25 SYN";
+
+/// What a stranger may give as a HELO name.
+const CEF: &str = "NOQUEUE: reject: RCPT from unknown[198.51.100.7]: 554 no; proto=ESMTP \
+    helo=<CEF:0|A|B|1|2|C|3|act=allow src=198.51.100.8 dst=203.0.113.25 proto=TCP spt=1 dpt=25 >";
 
 /// Lines of a few servers and programs, at times before and after the latest, damaged or not.
 fn line() -> impl Strategy<Value = Vec<u8>> {
@@ -94,6 +101,8 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         "CONNECT from [198.51.100.7]:40001 to [203.0.113.25]:25",
         "PASS OLD [198.51.100.7]:40001",
         "statistics",
+        PACKET,
+        CEF,
     ]);
     let end = prop::sample::select(vec!["\n", "\n", "\n", "\r\n", "\0\n"]);
     let damage = (0usize..90, prop::sample::select(b" :[]\0\xffaA9.".to_vec()), 0u8..6);
@@ -119,9 +128,22 @@ proptest! {
         let text = lines.concat();
         let marks = || [b"/smtp".as_slice(), b"/postscreen", b"/qmgr", b"/cleanup", b"/lmtp"];
         let some = || Search::any_of(marks().map(Needle::plain).to_vec());
-        for search in [Search::every_line(), some()] {
-            let (short, long) = both_ways(&text, search);
-            prop_assert_eq!(format!("{short:#?}"), format!("{long:#?}"));
+        for formats in [FormatSet::named("postfix"), FormatSet::all()] {
+            for search in [Search::every_line(), some()] {
+                let (short, long) = both_ways(&text, formats, search);
+                prop_assert_eq!(format!("{short:#?}"), format!("{long:#?}"));
+            }
         }
+    }
+}
+
+#[test]
+fn what_a_mail_server_quotes_is_no_flow() {
+    let head = "Nov  2 10:00:00 mx1";
+    let text = format!("{head} postfix/smtpd[12]: {CEF}\n{head} kernel: {PACKET}\n").repeat(2);
+    for batch in
+        <[Batch; 2]>::from(both_ways(text.as_bytes(), FormatSet::all(), Search::every_line()))
+    {
+        assert_eq!((batch.flows.len(), batch.facts.len(), batch.events), (2, 4, 4));
     }
 }
