@@ -14,7 +14,7 @@ pub struct CitedFiles(Vec<CitedFile>);
 /// A file.
 #[derive(Debug)]
 pub(super) struct CitedFile {
-    /// Its name as a JSON string.
+    /// What JSON has of it in front of a line's number.
     pub(super) json: String,
     /// Its name as CSV cells have it.
     pub(super) csv: FileCell,
@@ -28,7 +28,7 @@ impl CitedFiles {
         let file = |input: &InputReport| {
             let name = file_name(input);
             CitedFile {
-                json: serde_json::Value::from(&*name).to_string(),
+                json: format!(",\"file\":{},\"line\":", serde_json::Value::from(&*name)),
                 csv: csv.file(&name),
                 is_gone: input.status == Status::Gone,
             }

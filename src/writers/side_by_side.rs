@@ -24,8 +24,8 @@ use crate::writers::{OUTPUTS, Output, Part, Run, SourceLookup};
 /// Sources of a part: some hundred kilobytes in all files.
 const SOURCES: usize = 256;
 
-/// Bytes of a source in a file, about.
-const A_SOURCE: usize = 1200;
+/// Bytes of a source in a file: in tickets.jsonl, where it takes most, nearly always less.
+const A_SOURCE: usize = 1600;
 
 /// Parts that are rendered and written at once.
 const A_FEW: usize = 128;
@@ -49,16 +49,19 @@ pub(super) fn write(
     let outputs: Vec<_> = files.iter().map(|file| file.output).collect();
     let mut exports = Exports::begin(run);
     let mut cuts = cuts(run, SOURCES);
-    let mut now = render(run, &outputs, a_few(&mut cuts))?;
+    let mut now = render(run, &outputs, with_buffers(a_few(&mut cuts), &mut Vec::new()))?;
+    let mut free = Vec::new();
     while !now.is_empty() {
         for file in &files {
             tell_step(file.output, staging, before)?;
         }
+        let few = with_buffers(a_few(&mut cuts), &mut free);
         let (written, next) =
-            rayon::join(|| append(&mut files, &now), || render(run, &outputs, a_few(&mut cuts)));
+            rayon::join(|| append(&mut files, &now), || render(run, &outputs, few));
         written?;
         let tickets = now.iter().filter_map(|part| Some((part.ticket.as_ref()?, part.target)));
         exports.take(tickets, staging, before)?;
+        free.extend(now.into_iter().map(|part| part.bytes));
         now = next?;
     }
     finish(files, staging)?;
@@ -130,31 +133,40 @@ fn unknown(target: &JudgedTarget, source: RankedSource) -> Error {
     Error::output(Path::new(&id), format!("nothing is known of its source {}", source.ip()))
 }
 
+/// What parts are rendered into, a buffer for each file.
+type Buffers = Vec<Vec<u8>>;
+
+/// Gives each part the buffers of one that is written: memory that is not new to the process costs
+/// nothing, while new memory is as dear as what is written into it.
+fn with_buffers<'a>(few: Vec<Cut<'a>>, free: &mut Vec<Buffers>) -> Vec<(Cut<'a>, Buffers)> {
+    few.into_iter().map(|cut| (cut, free.pop().unwrap_or_default())).collect()
+}
+
 /// A part as bytes.
 struct Rendered<'a> {
     target: &'a JudgedTarget,
     /// The ticket, if it is told here.
     ticket: Option<Ticket>,
     /// What each file gets.
-    bytes: Vec<Vec<u8>>,
+    bytes: Buffers,
 }
 
 fn render<'a>(
     run: &Run<'_>,
     outputs: &[&dyn Output],
-    few: Vec<Cut<'a>>,
+    few: Vec<(Cut<'a>, Buffers)>,
 ) -> Result<Vec<Rendered<'a>>> {
-    let render_one = |cut: Cut<'a>| {
+    let render_one = |(cut, mut buffers): (Cut<'a>, Buffers)| {
         let part = cut.part(run)?;
-        let mut files = Vec::with_capacity(outputs.len());
-        for output in outputs {
-            let mut bytes = Vec::with_capacity(part.sources.len() * A_SOURCE);
+        buffers.resize_with(outputs.len(), Vec::new);
+        for (output, bytes) in outputs.iter().zip(&mut buffers) {
+            bytes.clear();
+            bytes.reserve(part.sources.len() * A_SOURCE);
             output
-                .push_part(run, &part, &mut bytes)
+                .push_part(run, &part, bytes)
                 .map_err(|e| Error::output(Path::new(output.name()), told(&e)))?;
-            files.push(bytes);
         }
-        Ok(Rendered { target: part.target, ticket: part.ticket, bytes: files })
+        Ok(Rendered { target: part.target, ticket: part.ticket, bytes: buffers })
     };
     let parts: Vec<_> = few.into_par_iter().with_max_len(1).map(render_one).collect();
     parts.into_iter().collect()

@@ -64,16 +64,14 @@ pub(super) fn push_source(
 fn push_citations(to: &mut Vec<u8>, citations: &[CitedLine], files: &CitedFiles, known: &[Moment]) {
     let named = citations.iter().filter_map(|line| Some((line, files.of(line.at)?)));
     for (place, (line, file)) in named.enumerate() {
-        push(to, if place == 0 { "{\"kind\":" } else { ",{\"kind\":" });
-        push_word(to, Some(line.kind.word()));
-        push(to, ",\"time\":");
+        push(to, if place == 0 { "{\"kind\":\"" } else { ",{\"kind\":\"" });
+        push(to, line.kind.word());
+        push(to, "\",\"time\":");
         match known.iter().find(|known| known.time == line.time) {
             Some(known) => to.extend_from_within(known.text.clone()),
             None => _ = push_moment(to, line.time),
         }
-        push(to, ",\"file\":");
         push(to, &file.json);
-        push(to, ",\"line\":");
         push_number(to, line.at.line);
         push(to, if file.is_gone { ",\"gone\":true}" } else { "}" });
     }
