@@ -228,7 +228,7 @@ impl Cell {
 /// they would have to move, as days have to be counted for it.
 fn is_to_fold(known: &[u8], capacity: usize, more: usize) -> bool {
     let is_full = capacity - known.len() < more;
-    is_full && known.len() >= A_PIECE && known.len() >= A_PIECE * Notes(known).days().len()
+    is_full && known.len() >= A_PIECE && Notes(known).are_of_at_most(known.len() / A_PIECE)
 }
 
 /// Appends notes. Millions of cells grow: half as much again is enough room for what comes.
@@ -255,20 +255,23 @@ impl Many {
 
     fn add(&mut self, notes: Notes<'_>, join: i64) {
         for note in notes {
-            let day = note.day();
-            match self.days.binary_search_by_key(&day, |(known, _)| *known) {
-                Ok(at) => {
-                    if let Some((_, piece)) = self.days.get_mut(at) {
-                        note.add_to(piece, join);
-                    }
-                }
-                Err(at) => {
-                    let mut piece = Piece::default();
-                    note.add_to(&mut piece, join);
-                    self.insert(at, day, piece);
-                }
+            let at = self.place_of(note.day());
+            if let Some((_, piece)) = self.days.get_mut(at) {
+                note.add_to(piece, join);
             }
         }
+    }
+
+    /// The place of a day, which is added where it is new. Nearly all that comes is of the last day.
+    fn place_of(&mut self, day: i32) -> usize {
+        if self.days.last().is_some_and(|(last, _)| *last == day) {
+            return self.days.len() - 1;
+        }
+        let found = self.days.binary_search_by_key(&day, |(known, _)| *known);
+        found.unwrap_or_else(|at| {
+            self.insert(at, day, Piece::default());
+            at
+        })
     }
 
     fn add_piece(&mut self, day: i32, piece: Piece, join: i64) {

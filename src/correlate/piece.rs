@@ -256,8 +256,9 @@ impl Traces {
     pub fn cite(&mut self, kind: CitationKind, time: Option<Timestamp>, at: Citation) {
         let spot = (time, at);
         match self.cited.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, (earliest, _))) if spot < *earliest => *earliest = spot,
+            // Most come in the order of their times.
             Some((_, (_, latest))) if *latest < spot => *latest = spot,
+            Some((_, (earliest, _))) if spot < *earliest => *earliest = spot,
             Some(_) => {}
             None => self.cite_both(kind, (spot, spot)),
         }
