@@ -306,8 +306,7 @@ fn denied_lines(piece: &Piece) -> impl Iterator<Item = CitedLine> {
 
 /// All facts of a source; none if it is not among those of the scene.
 fn described(ranked: RankedSource, scene: &Scene<'_>) -> Option<JudgedSource> {
-    let source = scene.source(ranked.address)?;
-    let traces = scene.traces(ranked.address);
+    let (source, traces) = scene.shown_source(ranked.address)?;
     // By kind, the earliest before the latest: in the order of lines, as the piece keeps them.
     let mut citations = Vec::with_capacity(traces.cited.len() * 2);
     for &(kind, (first, last)) in &traces.cited {

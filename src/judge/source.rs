@@ -118,7 +118,7 @@ impl<'a> Scene<'a> {
 
     fn sum_of(&self, key: Key) -> Option<Sum<'a>> {
         let mut sum = Sum::default();
-        sum.add(self.evidence.cell(key)?, self.evidence.join());
+        sum.add(self.evidence.cell(key)?, None, self.evidence.join());
         Some(sum)
     }
 
@@ -126,7 +126,7 @@ impl<'a> Scene<'a> {
         let mut sum = Sum::default();
         for &server in self.servers.iter().filter(|&&number| self.is_mail(number)) {
             if let Some(cell) = self.evidence.cell(Key { server, source }) {
-                sum.add(cell, self.evidence.join());
+                sum.add(cell, None, self.evidence.join());
             }
         }
         sum
@@ -138,13 +138,6 @@ impl<'a> Scene<'a> {
         self.servers.iter().filter_map(move |&server| evidence.cell(Key { server, source }))
     }
 
-    /// What can be shown of a source.
-    pub(super) fn traces(&self, source: Address) -> Traces {
-        let mut traces = Traces::default();
-        self.cells(source).for_each(|cell| cell.show_to(&mut traces));
-        traces
-    }
-
     /// Tells HELO names of a source, see [`Cell::tell_helo_names`].
     pub(super) fn tell_helo_names(&self, source: Address, mut tell: impl FnMut(i64, &[u8])) {
         self.cells(source).for_each(|cell| cell.tell_helo_names(&mut tell));
@@ -152,6 +145,17 @@ impl<'a> Scene<'a> {
 
     /// Judges a source; none if it is expected, a load balancer, or not of this target.
     pub(super) fn source(&self, source: Address) -> Option<Source<'a>> {
+        self.judged(source, None)
+    }
+
+    /// The same, with what can be shown of it.
+    pub(super) fn shown_source(&self, source: Address) -> Option<(Source<'a>, Traces)> {
+        let mut traces = Traces::default();
+        let source = self.judged(source, Some(&mut traces))?;
+        Some((source, traces))
+    }
+
+    fn judged(&self, source: Address, mut traces: Option<&mut Traces>) -> Option<Source<'a>> {
         let ip = ip_of(source);
         if self.world.is_proxy(ip) {
             return None;
@@ -163,7 +167,7 @@ impl<'a> Scene<'a> {
         let (mut sum, mut behind) = (Sum::default(), Vec::new());
         for &server in self.servers {
             let Some(cell) = self.evidence.cell(Key { server, source }) else { continue };
-            sum.add(cell, self.evidence.join());
+            sum.add(cell, traces.as_deref_mut(), self.evidence.join());
             if let Some(LoggedServer::Flow { nat_src: Some(ip), .. }) = self.server(server) {
                 behind.push(address_of(*ip));
             }

@@ -142,7 +142,11 @@ fn regular(
 ) -> Option<Regular> {
     let days = days.len() as u32;
     let is_daily = days >= FEWEST_DAYS && days * 7 >= covered_days * DAYS_OF_SEVEN;
-    (is_daily && source.counts.relayed == 0).then(|| Regular {
+    if !is_daily || source.counts.relayed > 0 {
+        return None;
+    }
+    let (_, traces) = scene.shown_source(address)?;
+    Some(Regular {
         ip: ip_of(address),
         is_internal: source.class == Class::Internal,
         port: scene.target.port,
@@ -152,7 +156,7 @@ fn regular(
         sessions: source.counts.sessions,
         first_seen: source.sum.first,
         last_seen: source.sum.last,
-        helo_names: scene.traces(address).helo_names.into_iter().map(|(_, name)| name).collect(),
+        helo_names: traces.helo_names.into_iter().map(|(_, name)| name).collect(),
     })
 }
 

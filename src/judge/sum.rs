@@ -7,7 +7,7 @@
 
 use crate::correlate::cell::Cell;
 use crate::correlate::note::Note;
-use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind, count};
+use crate::correlate::piece::{FlowFact, FlowKind, Piece, SessionFact, SessionKind, Traces, count};
 use crate::correlate::times::Times;
 use crate::model::judged::{CitationKind, Counts};
 use crate::model::session::{Auth, Delivery, Helo, Outcome};
@@ -53,12 +53,19 @@ pub(super) struct Latest {
 }
 
 impl<'e> Sum<'e> {
-    /// Adds all that is known of the source on one logged server.
-    pub(super) fn add(&mut self, cell: &'e Cell, join: i64) {
+    /// Adds all that is known of the source on one logged server; to traces, if there are any, what can
+    /// be shown of it.
+    pub(super) fn add(&mut self, cell: &'e Cell, mut traces: Option<&mut Traces>, join: i64) {
         for (_, piece) in cell.pieces() {
             self.add_piece(piece, join);
+            if let Some(traces) = &mut traces {
+                traces.merge(&piece.traces);
+            }
         }
         for note in cell.notes() {
+            if let Some(traces) = &mut traces {
+                note.show_to(traces);
+            }
             match note {
                 Note::Flow(flow) => self.add_flow(&flow, join),
                 Note::Session(session) => self.add_session(&session.fact),
@@ -216,9 +223,12 @@ pub(super) mod tests {
                     cell.add_piece(day, piece, JOIN);
                 }
             }
-            let mut sum = Sum::default();
-            sum.add(&cell, JOIN);
+            let (mut sum, mut same, mut traces) = <(Sum, Sum, Traces)>::default();
+            sum.add(&cell, None, JOIN);
+            same.add(&cell, Some(&mut traces), JOIN);
+            prop_assert_eq!(&sum, &same);
             prop_assert_eq!(sum.tidy(), Sum::of(&all).tidy());
+            prop_assert_eq!(traces, all.traces);
 
             let mut accepted = Vec::new();
             cell.tell_accepted(|start, end, n| accepted.extend((0..n).map(|_| (start, end))));
