@@ -231,12 +231,15 @@ fn is_to_fold(known: &[u8], capacity: usize, more: usize) -> bool {
     is_full && known.len() >= A_PIECE && Notes(known).are_of_at_most(known.len() / A_PIECE)
 }
 
-/// Appends notes. Millions of cells grow: half as much again is enough room for what comes.
+/// Appends notes. Millions of cells grow: half as much again is enough room for what comes, and all of
+/// what the allocator sets aside for it, in steps of a fourth to an eighth.
 fn append(known: &mut Vec<u8>, notes: &[&[u8]]) {
     let more: usize = notes.iter().map(|notes| notes.len()).sum();
     if known.capacity() - known.len() < more {
         let all = known.len() + more;
-        known.reserve_exact(more + all / 2);
+        let room = all + all / 2;
+        let step = (room.next_power_of_two() / 8).max(1);
+        known.reserve_exact(room.next_multiple_of(step) - known.len());
     }
     for notes in notes {
         known.extend_from_slice(notes);
