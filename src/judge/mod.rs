@@ -200,25 +200,22 @@ impl<'a> Judge<'a> {
     fn judge_target(&self, place: usize, control: &Control) -> Option<JudgedTarget> {
         let scene = self.scene(place)?;
         let Scene { asset, target, servers, covered, .. } = scene;
-        let sum_of = |addresses: &mut dyn Iterator<Item = Address>| {
+        let sum_of = |addresses: &[Address]| {
             let mut sum = Totals::default();
-            for address in addresses {
-                let Some(source) = scene.source(address) else { continue };
-                sum.add(address, &source, &covered.facts.mail, target.scan.scan_time);
-                if sum.wants_names_of(&source) {
+            scene.each_source(addresses, |address, source| {
+                sum.add(address, source, &covered.facts.mail, target.scan.scan_time);
+                if sum.wants_names_of(source) {
                     scene.tell_helo_names(address, |time, name| sum.add_helo_name(time, name));
                 }
-            }
+            });
             sum
         };
         let mut totals = match servers {
-            // Millions of sources of one server are not listed a second time.
-            &[only] => {
-                sum_up(self.keys_of(only), |keys| sum_of(&mut keys.iter().map(|key| key.source)))
-            }
-            several => {
-                sum_up(&self.addresses(several), |addresses| sum_of(&mut addresses.iter().copied()))
-            }
+            // Millions of sources of one server are not listed a second time, but in stretches.
+            &[only] => sum_up(self.keys_of(only), |keys| {
+                sum_of(&keys.iter().map(|key| key.source).collect::<Vec<_>>())
+            }),
+            several => sum_up(&self.addresses(several), sum_of),
         };
         totals.ranked.sort_unstable();
         totals.ranked.shrink_to_fit();

@@ -145,17 +145,45 @@ impl<'a> Scene<'a> {
 
     /// Judges a source; none if it is expected, a load balancer, or not of this target.
     pub(super) fn source(&self, source: Address) -> Option<Source<'a>> {
-        self.judged(source, None)
+        self.judged(source, &self.look_up(&[source]), None)
+    }
+
+    /// Judges sources and hands on those of which [`Scene::source`] gives any.
+    pub(super) fn each_source(
+        &self,
+        sources: &[Address],
+        mut take: impl FnMut(Address, &Source<'a>),
+    ) {
+        let cells = self.look_up(sources);
+        for (&source, cells) in sources.iter().zip(cells.chunks(self.servers.len().max(1))) {
+            if let Some(judged) = self.judged(source, cells, None) {
+                take(source, &judged);
+            }
+        }
+    }
+
+    /// What there is of sources, for each of them by the target's servers: looked up in a row, as such
+    /// lookups do not wait for one another's memory.
+    fn look_up(&self, sources: &[Address]) -> Vec<Option<&'a Cell>> {
+        let keys = sources
+            .iter()
+            .flat_map(|&source| self.servers.iter().map(move |&server| Key { server, source }));
+        keys.map(|key| self.evidence.cell(key)).collect()
     }
 
     /// The same, with what can be shown of it.
     pub(super) fn shown_source(&self, source: Address) -> Option<(Source<'a>, Traces)> {
         let mut traces = Traces::default();
-        let source = self.judged(source, Some(&mut traces))?;
+        let source = self.judged(source, &self.look_up(&[source]), Some(&mut traces))?;
         Some((source, traces))
     }
 
-    fn judged(&self, source: Address, mut traces: Option<&mut Traces>) -> Option<Source<'a>> {
+    fn judged(
+        &self,
+        source: Address,
+        cells: &[Option<&'a Cell>],
+        mut traces: Option<&mut Traces>,
+    ) -> Option<Source<'a>> {
         let ip = ip_of(source);
         if self.world.is_proxy(ip) {
             return None;
@@ -165,8 +193,8 @@ impl<'a> Scene<'a> {
             return None;
         }
         let (mut sum, mut behind) = (Sum::default(), Vec::new());
-        for &server in self.servers {
-            let Some(cell) = self.evidence.cell(Key { server, source }) else { continue };
+        for (&server, cell) in self.servers.iter().zip(cells) {
+            let Some(cell) = cell else { continue };
             sum.add(cell, traces.as_deref_mut(), self.evidence.join());
             if let Some(LoggedServer::Flow { nat_src: Some(ip), .. }) = self.server(server) {
                 behind.push(address_of(*ip));
