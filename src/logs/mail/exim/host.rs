@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use crate::logs::fields::{find_near, split_once};
+use crate::logs::fields::find_near;
 use crate::model::net::{parse_ip, parse_port, take_ipv4};
 
 /// A client as a line names it.
@@ -59,8 +59,8 @@ fn take_host(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
     if matches!(text.first(), Some(b'(' | b'[')) {
         return (None, text);
     }
-    match split_once(text, b' ') {
-        Some((host, rest)) if matches!(rest.first(), Some(b'(' | b'[')) => (Some(host), rest),
+    match find_near(text, b' ').and_then(|end| text.split_at_checked(end)) {
+        Some((host, [b' ', rest @ ..])) if matches!(rest, [b'(' | b'[', ..]) => (Some(host), rest),
         _ => (None, text),
     }
 }
@@ -80,21 +80,44 @@ type Located<'a> = (Ends<'a>, &'a [u8]);
 
 fn take_ends(text: &[u8]) -> Option<Located<'_>> {
     let [b'[', inner @ ..] = text else { return None };
-    let (address, ip, rest) = take_address(inner)?;
-    let (port_text, rest) = take_port(rest);
-    let (local_ip, local_port, rest) = take_local(rest).unwrap_or((None, None, rest));
-    Some((Ends { address, ip, port_text, local_ip, local_port }, rest))
+    take_address(inner).map(ends_at)
 }
 
+/// An address and the ends that follow it.
+fn ends_at<'a>((address, ip, rest): Addressed<'a>) -> Located<'a> {
+    let (port_text, rest) = take_port(rest);
+    let (local_ip, local_port, rest) = take_local(rest).unwrap_or((None, None, rest));
+    (Ends { address, ip, port_text, local_ip, local_port }, rest)
+}
+
+/// An address as written, the same as a number, and what follows its bracket.
+type Addressed<'a> = (&'a [u8], Option<IpAddr>, &'a [u8]);
+
 /// `address]`.
-fn take_address(text: &[u8]) -> Option<(&[u8], Option<IpAddr>, &[u8])> {
+fn take_address(text: &[u8]) -> Option<Addressed<'_>> {
     // Most are read in one pass.
-    if let Some((ip, rest @ [b']', behind @ ..])) = take_ipv4(text) {
-        let address = text.get(..text.len().checked_sub(rest.len())?)?;
-        return Some((address, Some(IpAddr::V4(ip)), behind));
-    }
-    let (address, behind) = split_once(text, b']')?;
-    Some((address, parse_ip(address), behind))
+    take_plain_address(text).or_else(|| {
+        let (address, behind) = take_bracketed(text)?;
+        Some((address, parse_ip(address), behind))
+    })
+}
+
+/// `192.0.2.1]`.
+fn take_plain_address(text: &[u8]) -> Option<Addressed<'_>> {
+    let (ip, [b']', behind @ ..]) = take_ipv4(text)? else { return None };
+    let length = text.len().checked_sub(behind.len())?.checked_sub(1)?;
+    Some((text.get(..length)?, Some(IpAddr::V4(ip)), behind))
+}
+
+/// Longest address that is read, in bytes: a client may write brackets by the thousand, and the next
+/// closing one may be far.
+const LONGEST_ADDRESS: usize = 64;
+
+/// What stands before the closing bracket, and what follows it.
+fn take_bracketed(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let near = text.get(..=LONGEST_ADDRESS).unwrap_or(text);
+    let (inner, rest) = text.split_at_checked(find_near(near, b']')?)?;
+    Some((inner, rest.get(1..)?))
 }
 
 /// Words that the server writes behind a client, in the lines that this program reads; fields
@@ -147,15 +170,17 @@ fn split_helo(inner: &[u8]) -> Option<(&[u8], Located<'_>)> {
 
 /// The ends, if they are something that the server writes.
 fn take_servers_ends(text: &[u8]) -> Option<Located<'_>> {
-    let ends = take_ends(text)?;
-    let address = ends.0.address;
-    // All bytes are looked at: that is quicker than to stop at the first that does not fit.
-    let readable = address.iter().fold(true, |fits, byte| {
-        fits & (byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b':' | b'%'))
-    });
-    let behind = text.get(address.len().checked_add(2)?..)?.first();
-    let closes = matches!(behind, None | Some(b' ' | b':' | b','));
-    (readable && !address.is_empty() && closes).then_some(ends)
+    let [b'[', inner @ ..] = text else { return None };
+    let found = take_plain_address(inner).or_else(|| take_readable_address(inner))?;
+    matches!(found.2.first(), None | Some(b' ' | b':' | b',')).then(|| ends_at(found))
+}
+
+/// `address]`, if all of it may be an address.
+fn take_readable_address(text: &[u8]) -> Option<Addressed<'_>> {
+    let (address, behind) = take_bracketed(text)?;
+    let is_readable = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'%');
+    let readable = !address.is_empty() && address.iter().all(is_readable);
+    readable.then(|| (address, parse_ip(address), behind))
 }
 
 fn take_port(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
@@ -170,7 +195,7 @@ fn take_port(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
 /// ` I=[address]:port`.
 fn take_local(text: &[u8]) -> Option<(Option<IpAddr>, Option<u16>, &[u8])> {
     let [b' ', b'I', b'=', b'[', inner @ ..] = text else { return None };
-    let (address, rest) = split_once(inner, b']')?;
+    let (address, rest) = take_bracketed(inner)?;
     let (port, rest) = take_port(rest);
     Some((parse_ip(address), port.and_then(parse_port), rest))
 }
@@ -180,6 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::logs::fields::split_once;
 
     fn shown(text: &str) -> String {
         let Some((client, rest)) = split_client(text.as_bytes()) else { return "none".into() };
@@ -231,6 +257,18 @@ mod tests {
         }
     }
 
+    /// A client may write as many brackets as its line is long: a search for the closing one from
+    /// each of them, or a look at all that stands between, would take hours for these lines.
+    #[test]
+    fn brackets_without_end_cost_one_pass() {
+        for part in [") [", ") [a", ") [1.2.3.4] I=[", ") [::1]:1 I=["] {
+            let text = format!("({}] rejected", part.repeat(1 << 20));
+            for _ in 0..4 {
+                let _ = split_client(text.as_bytes());
+            }
+        }
+    }
+
     /// Where the HELO text ends, by all that may stand behind it.
     fn end_of_helo(inner: &[u8]) -> Option<usize> {
         const FIELDS: [&[u8]; 9] =
@@ -238,6 +276,9 @@ mod tests {
         let mut last = None;
         for at in memchr::memmem::find_iter(inner, b") [") {
             let Some((address, rest)) = split_once(&inner[at + 3..], b']') else { continue };
+            if address.len() > LONGEST_ADDRESS {
+                continue;
+            }
             let readable = address.iter().all(|b| b.is_ascii_alphanumeric() || b".:%".contains(b));
             let closes = matches!(rest.first(), None | Some(b' ' | b':' | b','));
             if !readable || address.is_empty() || !closes {
@@ -256,10 +297,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn addresses_are_read_alike(text in "[0-9]{0,4}([.:][0-9a-f]{0,3}){2,4}\\]?[:0-9]{0,5}\\]?") {
-            let text = text.as_bytes();
-            let expected = split_once(text, b']').map(|(text, rest)| (text, parse_ip(text), rest));
-            prop_assert_eq!(take_address(text), expected);
+        fn addresses_are_read_alike(
+            address in prop_oneof![
+                any::<std::net::Ipv4Addr>().prop_map(|ip| ip.to_string()),
+                any::<std::net::Ipv6Addr>().prop_map(|ip| ip.to_string()),
+                "[0-9]{0,4}([.:][0-9a-f]{0,3}){2,4}",
+                "[0-9a-f%:.]{60,70}",
+            ],
+            behind in "[x.]?\\]?[:0-9]{0,5}\\]?",
+        ) {
+            let text = format!("{address}{behind}").into_bytes();
+            let expected = split_once(&text, b']')
+                .filter(|(address, _)| address.len() <= LONGEST_ADDRESS)
+                .map(|(address, rest)| (address, parse_ip(address), rest));
+            prop_assert_eq!(take_address(&text), expected);
+            let readable = |b: &u8| b.is_ascii_alphanumeric() || b".:%".contains(b);
+            let servers = expected.filter(|(address, _, rest)| {
+                let closes = matches!(rest.first(), None | Some(b' ' | b':' | b','));
+                !address.is_empty() && address.iter().all(readable) && closes
+            });
+            let bracketed = [b"[".as_slice(), &text].concat();
+            let found = take_servers_ends(&bracketed).map(|(ends, _)| (ends.address, ends.ip));
+            prop_assert_eq!(found, servers.map(|(address, ip, _)| (address, ip)));
         }
 
         #[test]
