@@ -10,6 +10,7 @@
 //! What is not read: SMTP send logs (same columns, but the connector has no `SERVER\` before its
 //! name), tracking events that are neither an SMTP RECEIVE nor an SMTP SEND.
 
+use crate::logs::clock::LogTime;
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::logs::mail::{Logs, MailFormat, MailRecord, ShowsHelo};
 
@@ -97,18 +98,18 @@ impl MailFormat for Format {
         raw: &'a [u8],
         columns: &Columns,
         out: &mut Vec<MailRecord<'a>>,
-    ) -> Option<(Line<'a>, Outcome)> {
+    ) -> Option<(Option<LogTime>, Outcome)> {
         let line = Line::bare(raw);
         if in_current_order(columns)
             && let Some(row) = ReceiveRow::of_current(raw)
         {
-            return Some((line, row.tell(&line, out)));
+            return Some((None, row.tell(&line, out)));
         }
         let cells = Cells::cut(raw);
         let own = cells.row(&NO_HEADER);
         // A comma behind the time: no syslog head.
         own.time()?;
-        Some((line, parse_own_row(&cells, &own, &line, columns, out)?))
+        Some((None, parse_own_row(&cells, &own, &line, columns, out)?))
     }
 }
 

@@ -8,6 +8,8 @@
 //! pid every line is a session of its own. Messages are followed by their id. Skipped: queue runs,
 //! local submission, the headers in the reject log.
 
+use std::cell::Cell;
+
 use crate::logs::clock::LogTime;
 use crate::logs::line::{Columns, Line, Outcome, Reject};
 use crate::logs::mail::fact::{Answer, Deed, End, Fact, MailRecord, Subject, Weight, key};
@@ -17,7 +19,9 @@ mod conversation;
 mod host;
 mod pieces;
 
-use conversation::{Facts, authenticator, locate, logged_in, take_start, tell};
+use conversation::{
+    Facts, Kind, authenticator, locate, logged_in, refused_alone, take_start, tell,
+};
 use host::{Client, split_client};
 use pieces::{
     after_bounce, delivery_fact, protocol_and_login, skip_address, split_id, take_pid, take_zone,
@@ -91,22 +95,12 @@ impl MailFormat for Format {
         raw: &'a [u8],
         _columns: &Columns,
         out: &mut Vec<MailRecord<'a>>,
-    ) -> Option<(Line<'a>, Outcome)> {
-        let (time, used) = LogTime::parse_iso(raw)?;
-        let entry = Entry::of_file(raw, time, used)?;
-        let starts = if entry.id.is_some() { MESSAGE_STARTS } else { CLIENT_STARTS };
-        let is_certain = starts.iter().any(|start| take_start(entry.text, start).is_some());
-        is_certain.then(|| (Line { time: Some(time), ..Line::bare(raw) }, entry.tell(out)))
+    ) -> Option<(Option<LogTime>, Outcome)> {
+        let (time, rest) = take_head(raw)?;
+        let entry = Entry::of_file(raw, time, rest);
+        entry.is_certain().then(|| (Some(time), entry.tell(out)))
     }
 }
-
-/// How the most frequent entries go on behind time, process and message id: not with anything that
-/// could be the tag of a syslog head.
-const MESSAGE_STARTS: &[&[u8]] =
-    &[b"<= ", b"=> ", b"-> ", b"== ", b"** ", b"Completed", CLIENT_START];
-
-/// How those begin that have no message id.
-const CLIENT_STARTS: &[&[u8]] = &[CLIENT_START];
 
 /// What stands before a client.
 const CLIENT_START: &[u8] = b"H=";
@@ -136,6 +130,39 @@ const STARTS: &[&[u8]] = &[
     b"cwd=",
 ];
 
+/// How the last line about a message begins.
+const COMPLETED: &[u8] = b"Completed";
+
+/// Bytes of the head that most logs have, `2026-11-02 10:00:00 `.
+const HEAD_COLUMNS: usize = 20;
+
+thread_local! {
+    /// The last such head that the thread read: neighbouring lines often share their second.
+    static LAST_HEAD: Cell<Option<([u8; HEAD_COLUMNS], LogTime)>> = const { Cell::new(None) };
+}
+
+/// The time that a line begins with, and what follows the blank behind it; read once for lines that
+/// follow each other.
+fn take_head(raw: &[u8]) -> Option<(LogTime, &[u8])> {
+    let Some((head, rest)) = raw.split_first_chunk() else { return take_time(raw) };
+    match LAST_HEAD.get() {
+        Some((known, time)) if known == *head => Some((time, rest)),
+        _ => {
+            if let Some((time, [])) = take_time(head) {
+                LAST_HEAD.set(Some((*head, time)));
+            }
+            take_time(raw)
+        }
+    }
+}
+
+/// The same, of a line by itself.
+fn take_time(raw: &[u8]) -> Option<(LogTime, &[u8])> {
+    let (time, used) = LogTime::parse_iso(raw)?;
+    let [b' ', rest @ ..] = raw.get(used..)? else { return None };
+    Some((time, rest))
+}
+
 /// One entry of the log: its time, process and text.
 #[derive(Debug, Clone, Copy)]
 struct Entry<'a> {
@@ -155,8 +182,8 @@ impl<'a> Entry<'a> {
     /// out.
     fn parse(line: &Line<'a>) -> Option<Self> {
         if !line.tag.is_some_and(|tag| tag.starts_with(b"exim")) {
-            let (time, used) = LogTime::parse_iso(line.raw)?;
-            return Self::of_file(line.raw, time, used);
+            let (time, rest) = take_time(line.raw)?;
+            return Some(Self::of_file(line.raw, time, rest));
         }
         let (time, rest) = match LogTime::parse_iso(line.body) {
             Some((time, used)) => take_zone(time, line.body.get(used..)?.strip_prefix(b" ")?),
@@ -166,11 +193,10 @@ impl<'a> Entry<'a> {
         Some(Self { host: line.host, pid: entry.pid.or(line.pid), ..entry })
     }
 
-    /// The entry of a line that begins with its time, which ends at `used`.
-    fn of_file(raw: &'a [u8], time: LogTime, used: usize) -> Option<Self> {
-        let [b' ', rest @ ..] = raw.get(used..)? else { return None };
+    /// The entry of a line whose time ends before `rest`, where a zone may follow.
+    fn of_file(raw: &'a [u8], time: LogTime, rest: &'a [u8]) -> Self {
         let (time, rest) = take_zone(time, rest);
-        Some(Self::new(raw, time, rest))
+        Self::new(raw, time, rest)
     }
 
     /// The entry whose head ends before `rest`.
@@ -185,6 +211,19 @@ impl<'a> Entry<'a> {
         self.id.is_some()
             || STARTS.iter().any(|start| take_start(self.text, start).is_some())
             || authenticator(self.text).is_some()
+    }
+
+    /// Whether it goes on, behind time, process and message id, as the most frequent entries do: not
+    /// with anything that could be the tag of a syslog head.
+    fn is_certain(&self) -> bool {
+        match self.text {
+            [b'H', b'=', ..] => true,
+            [b'<', b'=', b' ', ..]
+            | [b'=' | b'-', b'>', b' ', ..]
+            | [b'=', b'=', b' ', ..]
+            | [b'*', b'*', b' ', ..] => self.id.is_some(),
+            text => self.id.is_some() && text.starts_with(COMPLETED),
+        }
     }
 
     /// Everything that it says.
@@ -204,16 +243,15 @@ impl<'a> Entry<'a> {
     /// A line about a message.
     fn message(&self, id: &'a [u8], text: &'a [u8], out: &mut Vec<MailRecord<'a>>) -> Read {
         let queue = key(&[b"exim", id]);
-        let subject = Subject::Message(queue);
         let fact = match text {
             [b'<', b'=', b' ', arrival @ ..] => return self.arrival(queue, arrival, out),
             [b'=' | b'-', b'>', b' ', delivery @ ..] => delivery_fact(delivery),
             [b'*', b'*', b' ', ..] | [b'=', b'=', b' ', ..] => Some(Fact::Seen),
-            _ if text.starts_with(b"Completed") => Some(Fact::Removed),
+            _ if text.starts_with(COMPLETED) => Some(Fact::Removed),
             _ => return self.conversation(text, out),
         };
         if let Some(fact) = fact {
-            out.push(self.record(subject, fact));
+            out.push(self.record(Subject::Message(queue), fact));
         }
         Ok(())
     }
@@ -229,12 +267,16 @@ impl<'a> Entry<'a> {
             },
         };
         let (client, fields) = split_client(at_client).ok_or(NO_CLIENT)?;
-        let session = self.session(client);
         let (protocol, login) = protocol_and_login(fields);
         let extended = protocol.is_some_and(|protocol| protocol.starts_with(b"esmtp"));
         let name = client.helo.or(client.host.filter(|_| extended));
-        let helo = Fact::Helo { answer: Answer::Accepted, weight: Weight::Hint, name };
-        let helo = (name.is_some() || extended).then_some(helo);
+        let helo = (name.is_some() || extended).then_some(Answer::Accepted);
+        let session = self.session(&client);
+        if session.lines == Lines::One && login.is_none() {
+            self.push(&session, Fact::Alone { helo, name, deed: Deed::Queued { queue } }, out);
+            return Ok(());
+        }
+        let helo = helo.map(|answer| Fact::Helo { answer, weight: Weight::Hint, name });
         let queued = Fact::Queued { queue: Some(queue) };
         self.push_all(&session, [helo, login.map(logged_in), Some(queued)], out);
         Ok(())
@@ -247,14 +289,19 @@ impl<'a> Entry<'a> {
             // Local callers have no address; anything else should have one.
             return if at_client.contains(&b'[') { Err(NO_CLIENT) } else { Ok(()) };
         };
-        let session = self.session(client);
-        self.push_all(&session, tell(kind, &session.client, session.lines, rest), out);
+        let session = self.session(&client);
+        match (kind, session.lines) {
+            (Kind::Verdict, Lines::One) if let Some(alone) = refused_alone(&client, rest) => {
+                self.push(&session, alone, out);
+            }
+            _ => self.push_all(&session, tell(kind, &client, session.lines, rest), out),
+        }
         Ok(())
     }
 
     /// The session of a client: by its port, else by the process that speaks with it, else the
     /// line alone.
-    fn session(&self, client: Client<'a>) -> Session<'a> {
+    fn session<'c>(&self, client: &'c Client<'a>) -> Session<'a, 'c> {
         let (subject, lines) = match (client.port_text, self.pid) {
             (Some(port), _) => (key(&[b"exim:", client.address, port]), Lines::Many),
             (None, Some(pid)) => (key(&[b"exim#", pid, client.address]), Lines::Many),
@@ -264,7 +311,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Everything that a line says of its session. A session that is one line ends with it.
-    fn push_all(&self, session: &Session<'a>, facts: Facts<'a>, out: &mut Vec<MailRecord<'a>>) {
+    fn push_all(&self, session: &Session<'a, '_>, facts: Facts<'a>, out: &mut Vec<MailRecord<'a>>) {
         if session.lines == Lines::One
             && let Some(alone) = at_once(&facts)
         {
@@ -279,8 +326,8 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn push(&self, session: &Session<'a>, fact: Fact<&'a [u8]>, out: &mut Vec<MailRecord<'a>>) {
-        let client = &session.client;
+    fn push(&self, session: &Session<'a, '_>, fact: Fact<&'a [u8]>, out: &mut Vec<MailRecord<'a>>) {
+        let client = session.client;
         out.push(MailRecord {
             client: client.ip,
             client_port: client.port,
@@ -292,8 +339,16 @@ impl<'a> Entry<'a> {
 
     /// A record that knows nothing of the ends.
     fn record(&self, subject: Subject, fact: Fact<&'a [u8]>) -> MailRecord<'a> {
-        let line = Line { time: Some(self.time), host: self.host, ..Line::default() };
-        MailRecord::new(&line, subject, fact)
+        MailRecord {
+            time: Some(self.time),
+            server: self.host,
+            subject,
+            client: None,
+            client_port: None,
+            local_ip: None,
+            local_port: None,
+            fact,
+        }
     }
 }
 
@@ -319,8 +374,8 @@ fn at_once<'a>(facts: &Facts<'a>) -> Option<Fact<&'a [u8]>> {
 const NO_CLIENT: Reject = Reject::new("client", "host (helo) [address]:port");
 
 /// A client's session as one line sees it.
-struct Session<'a> {
-    client: Client<'a>,
+struct Session<'a, 'c> {
+    client: &'c Client<'a>,
     subject: Subject,
     lines: Lines,
 }

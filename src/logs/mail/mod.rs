@@ -6,6 +6,7 @@
 //! Adding a format: write `NAME.rs` here, add `mod NAME;` and `&NAME::Format` below, and put
 //! samples into `samples/mail/NAME/`.
 
+use crate::logs::clock::LogTime;
 use crate::logs::line::{Columns, Line, Outcome};
 
 pub mod batch;
@@ -123,13 +124,14 @@ pub trait MailFormat: Sync {
 
     /// Reads a line that begins with a head of the format's own, in which no syslog head can be
     /// seen, as [`MailFormat::parse_own`] would once it was opened: the way of formats that are
-    /// rarely sent through syslog. None for every line of which this is not certain.
+    /// rarely sent through syslog. Gives the head's time too, where there is one. None for every line
+    /// of which this is not certain.
     fn parse_bare<'a>(
         &self,
         _raw: &'a [u8],
         _columns: &Columns,
         _out: &mut Vec<MailRecord<'a>>,
-    ) -> Option<(Line<'a>, Outcome)> {
+    ) -> Option<(Option<LogTime>, Outcome)> {
         None
     }
 }

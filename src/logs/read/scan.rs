@@ -10,7 +10,7 @@ mod tests;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use crate::logs::clock::{Clock, Guesses};
+use crate::logs::clock::{Clock, Guesses, LogTime};
 use crate::logs::detect::{FormatId, Recognised};
 use crate::logs::envelope::{self, Known, LastHeads, Opened};
 use crate::logs::fields::same;
@@ -120,6 +120,8 @@ struct Scan<'t, 'r> {
     last_heads: LastHeads<Option<Alike>>,
     /// What the last head's time is in UTC, if that was asked and can be told.
     head_time: Option<Timestamp>,
+    /// Of the last record, if it names no server and its time is not a wrong clock's.
+    last_place: Option<Place>,
     /// Where the line begins that follows the last one that was read.
     next_start: usize,
     /// From the last line up to here no NUL stands.
@@ -175,6 +177,16 @@ struct Alike {
     noted: Option<(Timestamp, usize)>,
 }
 
+/// Where and when a record was written.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The time as the line has it.
+    said: LogTime,
+    time: Timestamp,
+    /// The number of the server in the batch.
+    server: u32,
+}
+
 /// How a line ended, and the format that ended it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -201,6 +213,7 @@ impl<'t, 'r> Scan<'t, 'r> {
             scratch: Vec::new(),
             last_heads: LastHeads::default(),
             head_time: None,
+            last_place: None,
             next_start: 0,
             nul_free_to: 0,
             only: recipe.only_format(),
@@ -396,8 +409,8 @@ impl<'t, 'r> Scan<'t, 'r> {
     fn read_bare(&mut self, raw: &'t [u8], records: &mut Vec<MailRecord<'t>>) -> Option<End> {
         let (index, format) = self.only?;
         let columns = self.columns(FormatId::Mail(index));
-        let (line, outcome) = format.parse_bare(raw, columns, records)?;
-        let kept = self.keep_facts(index, &line, records);
+        let (time, outcome) = format.parse_bare(raw, columns, records)?;
+        let kept = self.keep_facts(index, (time, None), records);
         self.batch.looked_at(FormatId::Mail(index));
         Some(End::Ignored.or(outcome, kept, format.name()))
     }
@@ -491,7 +504,9 @@ impl<'t, 'r> Scan<'t, 'r> {
             self.batch.looked_at(FormatId::Firewall(index));
         }
         if let Some((index, format, outcome)) = mail {
-            let kept = self.keep_facts(index, line, records);
+            // Without a tag the word may be no host but the first of a log that names none.
+            let head = (line.time, line.tag.and(line.host));
+            let kept = self.keep_facts(index, head, records);
             end = end.or(outcome, kept, format.name());
             self.batch.looked_at(FormatId::Mail(index));
         }
@@ -554,29 +569,48 @@ impl<'t, 'r> Scan<'t, 'r> {
         }) as u32
     }
 
-    fn keep_facts(&mut self, format: u8, line: &Line<'_>, records: &[MailRecord<'_>]) -> Kept {
-        let recipe = self.recipe;
-        let mut noted = None;
+    /// Keeps what a line says, or notes the time and the server of its head where it says nothing.
+    fn keep_facts(
+        &mut self,
+        format: u8,
+        head: (Option<LogTime>, Option<&[u8]>),
+        records: &[MailRecord<'_>],
+    ) -> Kept {
+        let line = self.batch.lines as u32;
         for record in records {
-            let time = record.time.and_then(|time| self.clock.resolve(time));
-            let covered = self.covered(time);
-            // The records of a line mostly have one time and one server.
-            let place = (covered, record.server.map(|name| (name.as_ptr(), name.len())));
-            if noted != Some(place) {
-                self.note(record.server, covered);
-                noted = Some(place);
-            }
-            let at = self.batch.lines as u32;
-            self.batch.facts.add(record, usize::from(format), at, time, &recipe.server);
+            let (time, server) = self.place_of(record);
+            let said = record.said();
+            self.batch.facts.add_of(&said, usize::from(format), line, time, server);
         }
-        if records.is_empty() {
-            let time = line.time.and_then(|time| self.clock.resolve(time));
-            let time = self.covered(time);
-            // Without a tag the word may be no host but the first of a log that names none.
-            self.note(line.tag.and(line.host), time);
-            return Kept::None;
+        if !records.is_empty() {
+            return Kept::Some;
         }
-        Kept::Some
+        self.last_place = None;
+        let (time, server) = head;
+        let time = time.and_then(|time| self.clock.resolve(time));
+        let covered = self.covered(time);
+        self.note(server, covered);
+        Kept::None
+    }
+
+    /// The time of a record and the number of its server, both noted. Where neither names its server,
+    /// neighbouring records mostly share them.
+    fn place_of(&mut self, record: &MailRecord<'_>) -> (Option<Timestamp>, u32) {
+        if let Some(last) = &self.last_place
+            && record.server.is_none()
+            && record.time == Some(last.said)
+        {
+            return (Some(last.time), last.server);
+        }
+        let time = record.time.and_then(|time| self.clock.resolve(time));
+        let covered = self.covered(time);
+        self.note(record.server, covered);
+        let server = self.batch.facts.server(record.server.unwrap_or(&self.recipe.server));
+        self.last_place = match (record.time, covered, record.server) {
+            (Some(said), Some(time), None) => Some(Place { said, time, server }),
+            _ => None,
+        };
+        (time, server)
     }
 
     /// The time, unless it lies so far ahead that it is a wrong clock's: that says nothing of when

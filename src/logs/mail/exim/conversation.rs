@@ -2,11 +2,11 @@
 //! it names its client, and the facts that it proves. Who the client is `host` reads; which session
 //! a line is of is the parent's.
 
+use super::Lines;
 use super::host::Client;
 use super::pieces::{after_last, field, skip_fields};
-use super::{CLIENT_START, Lines};
 use crate::logs::fields::split_once;
-use crate::logs::mail::fact::{Answer, End, Fact, Success, Weight};
+use crate::logs::mail::fact::{Answer, Deed, End, Fact, Success, Weight};
 
 /// What one line tells of its session: at most this many facts.
 pub(super) type Facts<'a> = [Option<Fact<&'a [u8]>>; 3];
@@ -14,7 +14,6 @@ pub(super) type Facts<'a> = [Option<Fact<&'a [u8]>>; 3];
 /// Where a message without an id names its client, and what its line proves. The client's own text
 /// stands behind the client in all of these.
 const ANCHORED: &[(&[u8], Kind)] = &[
-    (CLIENT_START, Kind::Verdict),
     (b"SMTP connection from ", Kind::Connection),
     (b"no MAIL in SMTP connection from ", Kind::NoMail),
     (b"rejected EHLO from ", Kind::HeloRefused),
@@ -135,19 +134,47 @@ pub(super) fn logged_in(authenticator: &[u8]) -> Fact<&[u8]> {
 /// What an access list said: what stands behind `H=host (name) [address]`. The client's own text
 /// comes after the words that decide, or between angle brackets in front of them.
 fn verdict<'a>(client: &Client<'a>, rest: &'a [u8], named: Option<Fact<&'a [u8]>>) -> Facts<'a> {
-    let words = skip_fields(rest);
-    let word = take_start(words, b"temporarily ").unwrap_or(words);
-    if let Some(what) = take_start(word, b"rejected ") {
-        let refused =
-            Fact::Helo { answer: Answer::Rejected, weight: Weight::Hint, name: client.helo };
-        let helo = if what.starts_with(b"EHLO or HELO ") { Some(refused) } else { named };
-        return [helo, Some(Fact::Refused), None];
-    }
-    if word.starts_with(b"Warning: ") {
+    let refused = Fact::Helo { answer: Answer::Rejected, weight: Weight::Hint, name: client.helo };
+    match Word::of(rest) {
+        Word::Refuses => [named, Some(Fact::Refused), None],
+        Word::RefusesHelo => [Some(refused), Some(Fact::Refused), None],
         // May stand before the answer to HELO.
-        return [Some(Fact::Seen), None, None];
+        Word::Warns => [Some(Fact::Seen), None, None],
+        Word::Other => [named, Some(Fact::Seen), None],
     }
-    [named, Some(Fact::Seen), None]
+}
+
+/// The same in one fact, of a session whose only line refuses something.
+pub(super) fn refused_alone<'a>(client: &Client<'a>, rest: &[u8]) -> Option<Fact<&'a [u8]>> {
+    let helo = match Word::of(rest) {
+        Word::Refuses => client.helo.map(|_| Answer::Accepted),
+        Word::RefusesHelo => Some(Answer::Rejected),
+        Word::Warns | Word::Other => return None,
+    };
+    Some(Fact::Alone { helo, name: client.helo, deed: Deed::Refused })
+}
+
+/// An access list's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Refuses,
+    RefusesHelo,
+    Warns,
+    Other,
+}
+
+impl Word {
+    /// What stands behind the client.
+    fn of(rest: &[u8]) -> Self {
+        let words = skip_fields(rest);
+        let words = words.strip_prefix(b"temporarily ").unwrap_or(words);
+        match words.strip_prefix(b"rejected ") {
+            Some(what) if what.starts_with(b"EHLO or HELO ") => Self::RefusesHelo,
+            Some(_) => Self::Refuses,
+            None if words.starts_with(b"Warning: ") => Self::Warns,
+            None => Self::Other,
+        }
+    }
 }
 
 /// What follows `start`: most lines differ in the first byte, which is cheaper to compare than to
@@ -158,6 +185,9 @@ pub(super) fn take_start<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
 
 /// Kind and client's place of a line about a conversation.
 pub(super) fn locate(text: &[u8]) -> Option<(Kind, &[u8])> {
+    if let [b'H', b'=', at_client @ ..] = text {
+        return Some((Kind::Verdict, at_client));
+    }
     let anchored =
         ANCHORED.iter().find_map(|(start, kind)| Some((*kind, take_start(text, start)?)));
     if anchored.is_some() {

@@ -144,13 +144,14 @@ fn next_id(rest: &[u8]) -> Option<u64> {
 }
 
 /// A zone of its own word after the time: `+0100 `.
+#[inline]
 pub(super) fn take_zone(time: LogTime, rest: &[u8]) -> (LogTime, &[u8]) {
-    let LogTime::Civil(mut civil) = time else { return (time, rest) };
     let sign = match rest.first() {
         Some(b'+') => 1,
         Some(b'-') => -1,
         _ => return (time, rest),
     };
+    let LogTime::Civil(mut civil) = time else { return (time, rest) };
     let digits = rest.get(1..5).filter(|d| d.iter().all(u8::is_ascii_digit));
     let (Some([a, b, c, d]), Some(after)) =
         (digits, rest.get(5..).and_then(|rest| rest.strip_prefix(b" ")))
