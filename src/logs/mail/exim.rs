@@ -218,9 +218,8 @@ impl<'a> Entry<'a> {
     fn is_certain(&self) -> bool {
         match self.text {
             [b'H', b'=', ..] => true,
-            [b'<', b'=', b' ', ..]
+            [b'<' | b'=', b'=', b' ', ..]
             | [b'=' | b'-', b'>', b' ', ..]
-            | [b'=', b'=', b' ', ..]
             | [b'*', b'*', b' ', ..] => self.id.is_some(),
             text => self.id.is_some() && text.starts_with(COMPLETED),
         }

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::{Assembler, FORMATS, Fact, FactBatch, Finished, Keep, Limits, MailFormat, MailRecord};
 use crate::logs::clock::{Clock, Zone};
 use crate::logs::inspect_session::session_line;
-use crate::logs::line::{Columns, Line, Outcome};
+use crate::logs::line::{Columns, Outcome};
 use crate::logs::{envelope, fields};
 use crate::model::session::SessionView;
 use crate::model::time::Timestamp;

@@ -84,7 +84,7 @@ fn take_ends(text: &[u8]) -> Option<Located<'_>> {
 }
 
 /// An address and the ends that follow it.
-fn ends_at<'a>((address, ip, rest): Addressed<'a>) -> Located<'a> {
+fn ends_at((address, ip, rest): Addressed<'_>) -> Located<'_> {
     let (port_text, rest) = take_port(rest);
     let (local_ip, local_port, rest) = take_local(rest).unwrap_or((None, None, rest));
     (Ends { address, ip, port_text, local_ip, local_port }, rest)
@@ -258,14 +258,12 @@ mod tests {
     }
 
     /// A client may write as many brackets as its line is long: a search for the closing one from
-    /// each of them, or a look at all that stands between, would take hours for these lines.
+    /// each of them, or a look at all that stands between, would take minutes for these lines.
     #[test]
     fn brackets_without_end_cost_one_pass() {
         for part in [") [", ") [a", ") [1.2.3.4] I=[", ") [::1]:1 I=["] {
-            let text = format!("({}] rejected", part.repeat(1 << 20));
-            for _ in 0..4 {
-                let _ = split_client(text.as_bytes());
-            }
+            let text = format!("({}] rejected", part.repeat(1 << 18));
+            let _ = split_client(text.as_bytes());
         }
     }
 

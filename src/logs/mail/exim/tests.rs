@@ -88,6 +88,49 @@ fn a_missing_address_is_rejected() {
     assert_eq!(outcome, Outcome::Rejected(NO_CLIENT));
 }
 
+/// Lines with the heads and beginnings that occur, and some that do not.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let head = prop::sample::select(vec![
+        "2026-11-02 10:00:00 ",
+        "2026-11-02 10:00:00 ",
+        "2026-11-02 10:00:01 ",
+        "2026-11-02 10:00:00.123 ",
+        "2026-11-02 10:00:00 +0100 ",
+        "2026-11-02 10:00:00 -0330 ",
+        "2026-11-02T10:00:00 ",
+        "2026-11-2 10:00:00 1",
+        "2026-02-30 10:00:00 ",
+        "Nov  2 10:00:00 mx1 exim[9]: ",
+    ]);
+    let pid = prop::sample::select(vec!["", "", "[67] ", "[x] "]);
+    let id = prop::sample::select(vec![
+        "",
+        "1xVg28-00002a-3D ",
+        "1xVg28-00000000abc-3Dab ",
+        "1xVg28-00002a-3 ",
+    ]);
+    let text = prop::sample::select(vec![
+        "H=(a.example) [198.51.100.7] F=<x@a.example> rejected RCPT <b@c.example>: no",
+        "H=(a.example) [198.51.100.7]:41 rejected EHLO or HELO a.example: no",
+        "H=a.example [2001:db8::7] Warning: slow",
+        "H=[198.51.100.7] temporarily rejected connection",
+        "<= x@a.example H=mail.example [198.51.100.7] P=esmtp S=1",
+        "<= x@a.example H=(h) [198.51.100.7]:41 P=esmtpsa A=plain:ann S=1",
+        "<= <> R=1xVg28-00002a-3D U=mail P=local S=1",
+        "=> a@c.example R=local_user T=maildir_home",
+        "-> a@c.example R=dns T=smtp H=mx.example [192.0.2.8] C=\"250 OK\"",
+        "== a@c.example R=dns T=smtp defer (-1)",
+        "** a@c.example: unrouteable",
+        "Completed",
+        "Completed QT=1s",
+        "SMTP connection from [198.51.100.7] lost D=2s",
+        "rejected MAIL from [198.51.100.7]: no HELO/EHLO given",
+        "End queue run: pid=80",
+    ]);
+    (head, pid, id, text)
+        .prop_map(|(head, pid, id, text)| format!("{head}{pid}{id}{text}").into_bytes())
+}
+
 proptest! {
     /// Whatever a client says in HELO, in its address or as its user, it is the client that
     /// the server wrote who is blamed.
@@ -117,6 +160,43 @@ proptest! {
                 prop_assert_eq!(record.client, Some(address));
             }
         }
+    }
+
+    /// What is read in the order of a file, heads remembered, is what each line says by itself.
+    #[test]
+    fn lines_of_a_file_are_read_as_each_by_itself(
+        lines in prop::collection::vec((line(), 0usize..120, prop::sample::select(
+            b" :[]()<=>-\0\xffaA9.+".to_vec(),
+        ), 0u8..4), 1..20),
+    ) {
+        for (mut raw, at, byte, kind) in lines {
+            match (kind, raw.get_mut(at)) {
+                (0, Some(damaged)) => *damaged = byte,
+                (1, _) => raw.truncate(at),
+                _ => {}
+            }
+            let (mut own, mut bare) = (Vec::new(), Vec::new());
+            let opened = envelope::open(&raw);
+            let outcome = Format.parse_own(&opened, &Columns::NONE, &mut own);
+            if let Some((time, told)) = Format.parse_bare(&raw, &Columns::NONE, &mut bare) {
+                prop_assert_eq!((Some(told), &bare), (outcome, &own));
+                let (alone, _) = LogTime::parse_iso(&raw).unwrap();
+                prop_assert_eq!(time, Some(alone));
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_one_fact_or_its_parts(
+        name in prop::option::of("[a-z]{1,3}"),
+        fields in "( X=TLS1.3| F=<\"? ?b@c>| CV=no){0,3}",
+        words in "( temporarily)?( rejected)?( EHLO or HELO| RCPT| Warning:| AUTH)?( x)?",
+    ) {
+        let name = name.map_or(String::new(), |name| format!("({name}) "));
+        let text = format!("{name}[198.51.100.7]{fields}{words}");
+        let (client, rest) = split_client(text.as_bytes()).unwrap();
+        let parts = tell(Kind::Verdict, &client, Lines::One, rest);
+        prop_assert_eq!(refused_alone(&client, rest), at_once(&parts));
     }
 
     #[test]

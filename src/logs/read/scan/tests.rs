@@ -120,6 +120,30 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// Lines of Exim, at times before and after the latest.
+fn bare_line() -> impl Strategy<Value = String> {
+    let head = prop::sample::select(vec![
+        "2026-11-02 10:00:00 ",
+        "2026-11-02 10:00:00 ",
+        "2026-11-02 10:00:01 ",
+        "2026-11-02 10:00:00.5 +0100 ",
+        "2026-11-21 10:00:00 ",
+        "2026-02-30 10:00:00 ",
+        "Nov  2 10:00:00 mx1 exim[9]: ",
+    ]);
+    let text = prop::sample::select(vec![
+        "H=(a.example) [198.51.100.7] F=<x@a.example> rejected RCPT <b@c.example>: no",
+        "1xVg28-00002a-3D <= x@a.example H=mail.example [198.51.100.7] P=esmtp S=1",
+        "1xVg28-00002a-3D <= root@a.example U=root P=local S=1",
+        "1xVg28-00002a-3D => a@c.example R=local_user T=maildir_home",
+        "1xVg28-00002a-3D Completed",
+        "H=(a.example) [198.51.100.7 rejected",
+        "Start queue run: pid=80",
+        "",
+    ]);
+    (head, text).prop_map(|(head, text)| format!("{head}{text}\n"))
+}
+
 proptest! {
     #[test]
     fn the_only_format_of_an_input_reads_as_one_of_many(
@@ -134,6 +158,15 @@ proptest! {
                 prop_assert_eq!(format!("{short:#?}"), format!("{long:#?}"));
             }
         }
+    }
+
+    #[test]
+    fn lines_with_heads_of_their_own_are_read_as_if_they_were_opened(
+        lines in prop::collection::vec(bare_line(), 1..60),
+    ) {
+        let text = lines.concat();
+        let (short, long) = both_ways(text.as_bytes(), FormatSet::named("exim"), Search::every_line());
+        prop_assert_eq!(format!("{short:#?}"), format!("{long:#?}"));
     }
 }
 
