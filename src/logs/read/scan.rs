@@ -5,25 +5,28 @@
 //! Every byte is looked at twice, by two loops of vector code: once for the needles, once for line
 //! ends. Only a line that a needle stands in is cut out and parsed.
 
+mod batch;
+mod walk;
+
 #[cfg(test)]
 mod tests;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::memchr;
 
-use crate::logs::clock::{Clock, Guesses, LogTime};
+use crate::logs::clock::{Clock, LogTime};
 use crate::logs::detect::{FormatId, Recognised};
 use crate::logs::envelope::{self, Known, LastHeads, Opened};
-use crate::logs::fields::same;
-use crate::logs::firewall::{self, FirewallFormat, FlowRecord, Join, JoinRule};
+use crate::logs::firewall::{self, FirewallFormat, FlowRecord, JoinRule};
 use crate::logs::line::{Columns, LONGEST_LINE, Line, Outcome, Reject};
 use crate::logs::mail::{self, FactBatch, MailFormat, MailRecord, Program};
-use crate::logs::read::lines::{clean, count_line_ends, open_unwrapped, time_of_line};
-use crate::logs::read::needles::Search;
+use crate::logs::read::lines::{clean, open_unwrapped, time_of_line};
 use crate::logs::read::recipe::{Recipe, Routing, Wanted};
 use crate::logs::read::verdicts::Verdicts;
-use crate::model::flow::Flow;
-use crate::model::input::{RejectedLine, Span};
+use crate::model::input::RejectedLine;
 use crate::model::time::Timestamp;
+use batch::extend;
+
+pub(super) use batch::{Batch, EndTime, LineFlow};
 
 /// Lines at either end of a stretch that are tried for a time.
 const TRIED_FOR_TIME: usize = 8;
@@ -50,51 +53,6 @@ pub(super) struct Stretch<'t> {
     pub(super) long_line: Option<u64>,
     /// The header in force.
     pub(super) columns: &'t Columns,
-}
-
-/// A flow and its line.
-#[derive(Debug)]
-pub(super) struct LineFlow {
-    /// Line within the stretch, from 0.
-    pub(super) line: u32,
-    /// Index into the batch's devices, if the line names one.
-    pub(super) device: Option<u32>,
-    pub(super) format: u8,
-    pub(super) join: Option<Join>,
-    pub(super) flow: Flow,
-}
-
-/// What a stretch gave.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) lines: u64,
-    pub(super) events: u64,
-    pub(super) rejected: u64,
-    pub(super) flows: Vec<LineFlow>,
-    pub(super) facts: FactBatch,
-    /// Lines are within the stretch, from 0.
-    pub(super) rejects: Vec<RejectedLine>,
-    pub(super) looked_at: Vec<(FormatId, u64)>,
-    pub(super) devices: Vec<Box<[u8]>>,
-    pub(super) servers: Vec<(Box<[u8]>, Span)>,
-    /// From the earliest to the latest record, without those of a wrong clock.
-    pub(super) span: Option<Span>,
-    /// Records whose time lies too far ahead to be true.
-    pub(super) ahead: u64,
-    /// The first timed line, if it is one of the first lines.
-    pub(super) first: Option<EndTime>,
-    /// The last timed line, if it is one of the last lines.
-    pub(super) last: Option<EndTime>,
-    pub(super) guesses: Guesses,
-    pub(super) unterminated: bool,
-}
-
-/// The time of a line at either end of a stretch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct EndTime {
-    pub(super) time: Timestamp,
-    /// The mail server that wrote the line, if one did.
-    pub(super) server: Option<Box<[u8]>>,
 }
 
 /// Scans a stretch; `facts` is empty and lends its memory.
@@ -132,38 +90,6 @@ struct Scan<'t, 'r> {
     of_programs: Option<(u8, &'static dyn MailFormat)>,
     /// Its number, once a line of one of its programs was read.
     has_alike: Option<u8>,
-}
-
-impl Batch {
-    /// Notes that a mail server speaks of this time.
-    fn note(&mut self, server: &[u8], time: Timestamp) {
-        let place = self.place_of(server, time);
-        self.note_at(place, time);
-    }
-
-    /// The same for a server whose place is known.
-    fn note_at(&mut self, place: usize, time: Timestamp) {
-        extend(&mut self.span, Some(time));
-        if let Some((_, known)) = self.servers.get_mut(place) {
-            *known = known.union(Span { first: time, last: time });
-        }
-    }
-
-    /// The place of a server that is about to speak of this time.
-    fn place_of(&mut self, server: &[u8], time: Timestamp) -> usize {
-        let found = self.servers.iter().rposition(|(known, _)| same(known, server));
-        found.unwrap_or_else(|| {
-            self.servers.push((server.into(), Span { first: time, last: time }));
-            self.servers.len() - 1
-        })
-    }
-
-    fn looked_at(&mut self, id: FormatId) {
-        match self.looked_at.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, count)) => *count += 1,
-            None => self.looked_at.push((id, 1)),
-        }
-    }
 }
 
 /// What the lines with one host and tag have in common.
@@ -230,88 +156,6 @@ impl<'t, 'r> Scan<'t, 'r> {
         }
         self.batch.guesses = self.clock.guesses();
         self.batch
-    }
-
-    /// Jumps from line to line that holds a needle; what lies between is only counted.
-    fn walk(&mut self) {
-        let text = self.stretch.text;
-        let search = &self.recipe.search;
-        let mut hits = search.hits();
-        let (mut at, mut column) = (0, 0);
-        loop {
-            let known_end = end_if_found_at(search, text, at, column);
-            let (start, end) = if let Some(end) = known_end {
-                (at, end)
-            } else {
-                let Some(hit) = hits.next(text, at) else { break };
-                let before = text.get(at..hit).unwrap_or_default();
-                let start = last_line_start(before).map_or(at, |found| at + found);
-                let after = text.get(hit..).unwrap_or_default();
-                self.pass_over(at, start);
-                column = hit - start;
-                (start, memchr(b'\n', after).map_or(text.len(), |found| hit + found))
-            };
-            self.take_line(start, end);
-            if end == text.len() {
-                return self.end_without_line_end(start);
-            }
-            self.batch.lines += 1;
-            at = end + 1;
-        }
-        self.pass_over(at, text.len());
-        let tail = text.get(at..).unwrap_or_default();
-        let last = memrchr(b'\n', tail).map_or(at, |found| at + found + 1);
-        if text.len() - last > self.recipe.longest_line {
-            self.take_line(last, text.len());
-        }
-        self.end_without_line_end(last);
-    }
-
-    /// Counts the lines of a part that no needle stands in. A line that is too long covers at least
-    /// one step without a line end.
-    fn pass_over(&mut self, from: usize, to: usize) {
-        let part = self.stretch.text.get(from..to).unwrap_or_default();
-        let mut suspicious = false;
-        let mut lines = 0;
-        let step_size = self.recipe.longest_line / 2;
-        for step in part.chunks(step_size) {
-            let found = count_line_ends(step);
-            suspicious |= found == 0 && step.len() == step_size;
-            lines += found;
-        }
-        if suspicious {
-            self.reject_long_lines(from, to);
-        } else {
-            self.batch.lines += lines;
-        }
-    }
-
-    fn reject_long_lines(&mut self, from: usize, to: usize) {
-        let part = self.stretch.text.get(from..to).unwrap_or_default();
-        let mut start = from;
-        for found in memchr_iter(b'\n', part) {
-            let end = from + found;
-            if end - start > self.recipe.longest_line {
-                self.take_line(start, end);
-            }
-            self.batch.lines += 1;
-            start = end + 1;
-        }
-    }
-
-    /// The last line of the input may lack its end; a stretch that is followed by more ends in a
-    /// line end or in a hole, and then there is no line.
-    fn end_without_line_end(&mut self, start: usize) {
-        let rest = self.stretch.text.get(start..).unwrap_or_default();
-        if self.stretch.ending == Ending::Continues || clean(rest).is_empty() {
-            return;
-        }
-        self.batch.unterminated = true;
-        if self.stretch.ending == Ending::Torn {
-            const TORN: Reject = Reject::new("line", "a whole line; the data breaks off inside it");
-            self.reject(start, rest, TORN, "");
-        }
-        self.batch.lines += 1;
     }
 
     /// Parses one line and counts how it ended.
@@ -552,24 +396,13 @@ impl<'t, 'r> Scan<'t, 'r> {
             }
             let covered = self.covered(flow.time);
             extend(&mut self.batch.span, covered);
-            let device = record.device.map(|name| self.device_index(name));
+            let device = record.device.map(|name| self.batch.device_index(name));
             let line = self.batch.lines as u32;
             self.batch.flows.push(LineFlow { line, device, format, join: record.join, flow });
         }
         kept
     }
 
-    fn device_index(&mut self, name: &[u8]) -> u32 {
-        // One firewall's lines mostly stand together, so the last is looked at first.
-        let devices = &mut self.batch.devices;
-        let found = devices.iter().rposition(|known| **known == *name);
-        found.unwrap_or_else(|| {
-            devices.push(name.into());
-            devices.len() - 1
-        }) as u32
-    }
-
-    /// Keeps what a line says, or notes the time and the server of its head where it says nothing.
     fn keep_facts(
         &mut self,
         format: u8,
@@ -655,27 +488,6 @@ type Stray = (
     Option<(u8, &'static dyn MailFormat, Outcome)>,
 );
 
-/// The end of the line that begins at `start`, if a needle stands at that column of it.
-fn end_if_found_at(search: &Search, text: &[u8], start: usize, column: usize) -> Option<usize> {
-    if !search.stands_at(text, start + column) {
-        return None;
-    }
-    let line = text.get(start..)?;
-    let length = memchr(b'\n', line).unwrap_or(line.len());
-    (column < length).then_some(start + length)
-}
-
-/// Where the line begins that what follows `before` stands in, if not at its start.
-fn last_line_start(before: &[u8]) -> Option<usize> {
-    // In a log of which every line is read it is the next line: a search from behind pays off only
-    // where lines are passed over.
-    const SHORT: usize = 64;
-    if before.len() < SHORT && memchr(b'\n', before).is_none() {
-        return None;
-    }
-    memrchr(b'\n', before).map(|at| at + 1)
-}
-
 /// Whether anything of a line was worth keeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kept {
@@ -704,11 +516,4 @@ fn is_wanted(wanted: &Wanted, record: &FlowRecord<'_>) -> bool {
     let turns =
         record.join.is_some_and(|join| matches!(join.rule, JoinRule::Orients | JoinRule::AsBuilt));
     server || turns && (wanted.has(record.src_port) || nat(record.nat_src))
-}
-
-fn extend(span: &mut Option<Span>, time: Option<Timestamp>) {
-    if let Some(time) = time {
-        let point = Span { first: time, last: time };
-        *span = Some(span.map_or(point, |known| known.union(point)));
-    }
 }
