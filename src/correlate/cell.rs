@@ -7,7 +7,7 @@
 //! it costs more than noting, so it is done for a dense stretch of notes at once.
 
 use crate::correlate::note::{Note, Notes, day};
-use crate::correlate::piece::{Piece, SessionFact, Traces};
+use crate::correlate::piece::{Piece, SessionFact};
 use crate::model::citation::Citation;
 use crate::model::judged::CitationKind;
 use crate::model::session::SessionView;
@@ -155,16 +155,6 @@ impl Cell {
         !self.notes().0.is_empty() || !self.pieces().is_empty()
     }
 
-    /// Adds what can be shown of all days.
-    pub fn show_to(&self, traces: &mut Traces) {
-        for (_, day) in self.pieces() {
-            traces.merge(&day.traces);
-        }
-        for note in self.notes() {
-            note.show_to(traces);
-        }
-    }
-
     /// Tells each HELO name that may be among the earliest of all: its time in microseconds
     /// (`i64::MAX` if none) and its bytes, which are UTF-8.
     pub fn tell_helo_names(&self, mut tell: impl FnMut(i64, &[u8])) {
@@ -300,7 +290,7 @@ impl Many {
 mod tests {
     use super::*;
     use crate::correlate::note::{tests::flows, tests::sessions, write_flow, write_session};
-    use crate::correlate::piece::FlowFact;
+    use crate::correlate::piece::{FlowFact, Traces};
     use crate::model::session::Session;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -370,7 +360,8 @@ mod tests {
                 prop_assert_eq!(cell.piece(*day, JOIN), Some(piece.clone()));
                 all.merge(piece, JOIN);
             }
-            cell.show_to(&mut traces);
+            cell.pieces().iter().for_each(|(_, day)| traces.merge(&day.traces));
+            cell.notes().for_each(|note| note.show_to(&mut traces));
             prop_assert_eq!(traces, all.traces);
 
             let stays = |day: i32| day == NO_DAY || day >= from;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::logs::fields::same;
 use crate::logs::mail::FORMATS;
-use crate::logs::mail::fact::{Fact, MailRecord, Said, Subject, fold, key};
+use crate::logs::mail::fact::{Fact, Said, Subject, fold, key};
 use crate::logs::mail::sessions::Wholes;
 use crate::model::time::Timestamp;
 
@@ -57,25 +57,12 @@ pub struct FactBatch {
 }
 
 impl FactBatch {
-    /// Adds a record. `format` is the format's index in [`super::FORMATS`], `line` the line
-    /// within the block from 0, `time` the record's time in UTC; `server` names the server where
-    /// the record does not.
+    /// Adds what was said. `format` is the format's index in [`super::FORMATS`], `line` the line
+    /// within the block from 0, `time` the time in UTC, `server` the number that
+    /// [`FactBatch::server`] gave.
     pub fn add(
         &mut self,
-        record: &MailRecord<'_>,
-        format: usize,
-        line: u32,
-        time: Option<Timestamp>,
-        server: &[u8],
-    ) {
-        let server = self.server(record.server.unwrap_or(server));
-        self.add_of(&record.said(), format, line, time, server);
-    }
-
-    /// The same for a server that is known by its number in the batch.
-    pub fn add_of(
-        &mut self,
-        record: &Said<'_>,
+        said: &Said<'_>,
         format: usize,
         line: u32,
         time: Option<Timestamp>,
@@ -88,16 +75,16 @@ impl FactBatch {
             server,
             format: format as u8,
             time,
-            subject: match record.subject {
+            subject: match said.subject {
                 Subject::Session(key) => Subject::Session(fold(key, salt)),
                 Subject::Message(key) => Subject::Message(fold(key, salt)),
             },
-            client: record.client,
-            client_port: record.client_port,
-            local_ip: record.local_ip,
-            local_port: record.local_port,
+            client: said.client,
+            client_port: said.client_port,
+            local_ip: said.local_ip,
+            local_port: said.local_port,
             // The queue ids within the fact become this format's own.
-            fact: record.fact.map_both(|text| store(texts, text), |queue| fold(queue, salt)),
+            fact: said.fact.map_both(|text| store(texts, text), |queue| fold(queue, salt)),
         };
         self.facts.push(fact);
     }

@@ -12,7 +12,7 @@ use std::cell::Cell;
 
 use crate::logs::clock::LogTime;
 use crate::logs::line::{Columns, Line, Outcome, Reject};
-use crate::logs::mail::fact::{Answer, Deed, End, Fact, MailRecord, Subject, Weight, key};
+use crate::logs::mail::fact::{Answer, Deed, End, Fact, MailRecord, Said, Subject, Weight, key};
 use crate::logs::mail::{MailFormat, ShowsHelo};
 
 mod conversation;
@@ -338,16 +338,7 @@ impl<'a> Entry<'a> {
 
     /// A record that knows nothing of the ends.
     fn record(&self, subject: Subject, fact: Fact<&'a [u8]>) -> MailRecord<'a> {
-        MailRecord {
-            time: Some(self.time),
-            server: self.host,
-            subject,
-            client: None,
-            client_port: None,
-            local_ip: None,
-            local_port: None,
-            fact,
-        }
+        MailRecord::of(Some(self.time), self.host, Said::of(subject, fact))
     }
 }
 

@@ -34,13 +34,12 @@ pub struct MailRecord<'a> {
 impl<'a> MailRecord<'a> {
     /// A record that knows its subject and nothing of the ends; time and server are the head's.
     pub fn new(line: &Line<'a>, subject: Subject, fact: Fact<&'a [u8]>) -> Self {
-        Self::of(line, Said::of(subject, fact))
+        Self::of(line.time, line.host, Said::of(subject, fact))
     }
 
-    /// What is said in a line; time and server are the head's.
-    pub fn of(line: &Line<'a>, said: Said<'a>) -> Self {
+    /// What is said, when and by which server.
+    pub fn of(time: Option<LogTime>, server: Option<&'a [u8]>, said: Said<'a>) -> Self {
         let Said { subject, client, client_port, local_ip, local_port, fact } = said;
-        let (time, server) = (line.time, line.host);
         Self { time, server, subject, client, client_port, local_ip, local_port, fact }
     }
 

@@ -152,7 +152,9 @@ impl Program {
     /// Reads a line of the program, as [`MailFormat::parse_own`] does.
     pub fn parse<'a>(&self, line: &Line<'a>, out: &mut Vec<MailRecord<'a>>) -> Outcome {
         let before = out.len();
-        (self.read)(self, line.pid, line.body, &mut |said| out.push(MailRecord::of(line, said)));
+        (self.read)(self, line.pid, line.body, &mut |said| {
+            out.push(MailRecord::of(line.time, line.host, said));
+        });
         if out.len() > before { Outcome::Event } else { Outcome::Ignored }
     }
 }

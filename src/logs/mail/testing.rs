@@ -122,7 +122,8 @@ pub(crate) fn facts(log: &[u8]) -> FactBatch {
         FORMATS[format].parse(&line, columns, &mut records);
         for record in &records {
             let time = record.time.and_then(|time| clock().resolve(time));
-            batch.add(record, format, number - 1, time, b"");
+            let server = batch.server(record.server.unwrap_or_default());
+            batch.add(&record.said(), format, number - 1, time, server);
         }
     });
     batch

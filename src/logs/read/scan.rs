@@ -291,7 +291,7 @@ impl<'t, 'r> Scan<'t, 'r> {
         let mut records = 0u64;
         (program.read)(program, pid, body, &mut |said| {
             let server = *server.get_or_insert_with(|| batch.facts.server(host));
-            batch.facts.add_of(&said, usize::from(index), at, time, server);
+            batch.facts.add(&said, usize::from(index), at, time, server);
             records += 1;
         });
         match time {
@@ -413,7 +413,7 @@ impl<'t, 'r> Scan<'t, 'r> {
         for record in records {
             let (time, server) = self.place_of(record);
             let said = record.said();
-            self.batch.facts.add_of(&said, usize::from(format), line, time, server);
+            self.batch.facts.add(&said, usize::from(format), line, time, server);
         }
         if !records.is_empty() {
             return Kept::Some;

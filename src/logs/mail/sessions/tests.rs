@@ -78,7 +78,8 @@ impl Feed {
         let line = crate::logs::line::Line::bare(b"");
         let record = MailRecord::new(&line, subject, fact);
         let time = Some(Timestamp::from_seconds(1_800_000_000 + self.line as i64));
-        batch.add(&record, 0, 0, time, b"mx1");
+        let server = batch.server(b"mx1");
+        batch.add(&record.said(), 0, 0, time, server);
         self.assembler.take(&batch, 0, self.line, &mut into(&mut self.out));
     }
 }
@@ -115,7 +116,8 @@ fn of_one_line((facts, by_worker): (&[Fact<&[u8]>], bool)) -> Vec<Finished> {
     let facts = facts.iter().map(|fact| (0, Subject::Session(1), *fact)).chain([removed]);
     for (number, subject, fact) in facts {
         let record = MailRecord::new(&line, subject, fact);
-        batch.add(&record, 0, number, Some(Timestamp::from_seconds(1_800_000_000)), b"mx1");
+        let (server, time) = (batch.server(b"mx1"), Timestamp::from_seconds(1_800_000_000));
+        batch.add(&record.said(), 0, number, Some(time), server);
     }
     if by_worker {
         batch.finish_sessions();
