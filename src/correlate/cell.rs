@@ -90,12 +90,7 @@ impl Cell {
                 *self = Self::Many(Box::new(many));
             }
             Self::Long(known) => append(known, &[notes]),
-            Self::Many(many) => {
-                if is_to_fold(&many.notes, many.notes.capacity(), notes.len()) {
-                    many.fold(join);
-                }
-                append(&mut many.notes, &[notes]);
-            }
+            Self::Many(many) => many.add_notes(notes, join),
         }
     }
 
@@ -237,6 +232,27 @@ fn append(known: &mut Vec<u8>, notes: &[&[u8]]) {
 }
 
 impl Many {
+    /// Adds notes: at once to the last day's piece where they are of that day, as nearly all are that
+    /// come to a source with pieces.
+    fn add_notes(&mut self, notes: &[u8], join: i64) {
+        let mut rest = Notes(notes);
+        while let Some((last, piece)) = self.days.last_mut() {
+            let before = rest.0;
+            match rest.next() {
+                Some(note) if note.day() == *last => note.add_to(piece, join),
+                Some(_) => {
+                    rest = Notes(before);
+                    break;
+                }
+                None => return,
+            }
+        }
+        if is_to_fold(&self.notes, self.notes.capacity(), rest.0.len()) {
+            self.fold(join);
+        }
+        append(&mut self.notes, &[rest.0]);
+    }
+
     /// Adds the notes to the pieces of their days.
     fn fold(&mut self, join: i64) {
         let mut notes = std::mem::take(&mut self.notes);
