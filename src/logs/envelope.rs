@@ -20,7 +20,7 @@ const MOST_HEADS: usize = 3;
 
 /// Takes a raw line out of its syslog head or heads.
 pub fn open(raw: &[u8]) -> Line<'_> {
-    open_next(raw, &mut LastHeads::<()>::default()).line
+    open_next(raw, &mut LastHeads::<'_, ()>::default()).line
 }
 
 /// A line that was opened after another of its log.
@@ -37,7 +37,7 @@ pub struct Opened<'a, 'n, N> {
 /// The same, for a line that follows another of its log.
 pub fn open_next<'a, 'n, N: Copy + Default>(
     raw: &'a [u8],
-    last: &'n mut LastHeads<N>,
+    last: &'n mut LastHeads<'a, N>,
 ) -> Opened<'a, 'n, N> {
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
     if let Some(Usual { line, same_time, names }) = open_usual(raw, last) {
@@ -66,7 +66,10 @@ fn open_unusual(raw: &[u8]) -> Line<'_> {
 /// a way of its own: fixed columns for the time, then a host and a tag that cannot be mistaken for
 /// anything else. Cisco's `Nov 02 2026 10:00:00 fw1 : %ASA-6-302013: ...` is read too. Whatever is
 /// the least unusual is left to the general way.
-fn open_usual<'a, N: Copy + Default>(raw: &'a [u8], last: &mut LastHeads<N>) -> Option<Usual<'a>> {
+fn open_usual<'a, N: Copy + Default>(
+    raw: &'a [u8],
+    last: &mut LastHeads<'a, N>,
+) -> Option<Usual<'a>> {
     let (time, same_time, text) = usual_time(raw, last)?;
     if let Some((names, known)) = last.names_of(text) {
         let line = known.open(raw, text, time)?;
@@ -100,7 +103,7 @@ struct Usual<'a> {
 /// what follows.
 fn usual_time<'a, N: Copy + Default>(
     raw: &'a [u8],
-    last: &mut LastHeads<N>,
+    last: &mut LastHeads<'a, N>,
 ) -> Option<(LogTime, bool, &'a [u8])> {
     if let Some(taken) = last.take_time(raw) {
         return Some(taken);
@@ -420,7 +423,7 @@ mod tests {
         for text in lines {
             let raw = text.as_bytes();
             if let Some(Usual { line: usual, .. }) =
-                open_usual(raw, &mut LastHeads::<()>::default())
+                open_usual(raw, &mut LastHeads::<'_, ()>::default())
             {
                 let general = open_one(raw, raw).unwrap();
                 assert_eq!(shown(&usual), shown(&general), "{text}");
@@ -428,7 +431,7 @@ mod tests {
             }
         }
         let usual =
-            |line: &'static str| open_usual(line.as_bytes(), &mut LastHeads::<()>::default());
+            |line: &'static str| open_usual(line.as_bytes(), &mut LastHeads::<'_, ()>::default());
         assert!(usual(lines[0]).is_some());
         assert!(usual(lines[1]).is_some());
         assert!(usual(lines[2]).is_none());
@@ -471,13 +474,27 @@ mod tests {
             }
             line
         });
-        prop::collection::vec(line, 1..24)
+        // A line may begin as the one before, up to somewhere.
+        let ends = ["", " ", "x", " x", ": x", "] x", "  x", "\u{e9}"];
+        let repeat = prop::option::of((10usize..60, prop::sample::select(ends.to_vec())));
+        prop::collection::vec((line, repeat), 1..24).prop_map(|drawn| {
+            let mut lines: Vec<Vec<u8>> = Vec::new();
+            for (line, repeat) in drawn {
+                lines.push(match (lines.last(), repeat) {
+                    (Some(last), Some((at, end))) => {
+                        [&last[..at.min(last.len())], end.as_bytes()].concat()
+                    }
+                    _ => line,
+                });
+            }
+            lines
+        })
     }
 
     proptest! {
         #[test]
         fn a_line_reads_the_same_whatever_was_read_before(lines in lines()) {
-            let mut heads = LastHeads::<Option<usize>>::default();
+            let mut heads = LastHeads::<'_, Option<usize>>::default();
             for (number, line) in lines.iter().enumerate() {
                 let mut same_heads = heads.clone();
                 if let Some(known) = same_heads.open_known(line) {

@@ -9,18 +9,32 @@ use crate::logs::line::Line;
 /// What the heads of the last lines said, for the next: neighbouring lines often share their second,
 /// and one of a few hosts and programs. `N` is what the reader of the lines notes of a host and tag.
 #[derive(Debug, Clone)]
-pub struct LastHeads<N> {
+pub struct LastHeads<'a, N> {
     time: Option<([u8; COLUMNS], LogTime)>,
     /// Whether that time is the last line's.
     time_is_last: bool,
     names: [Option<(KnownNames, N)>; KNOWN_NAMES],
     /// Which of them is the oldest.
     oldest: usize,
+    /// The last line's, if its names are remembered: a process often writes several lines a second.
+    whole: Option<WholeHead<'a>>,
 }
 
-impl<N: Copy> Default for LastHeads<N> {
+/// A head to the last byte before the body.
+#[derive(Debug, Clone, Copy)]
+struct WholeHead<'a> {
+    bytes: &'a [u8],
+    time: LogTime,
+    host: &'a [u8],
+    pid: Option<&'a [u8]>,
+    /// Where its names are remembered.
+    names: usize,
+}
+
+impl<N: Copy> Default for LastHeads<'_, N> {
     fn default() -> Self {
-        Self { time: None, time_is_last: false, names: [None; KNOWN_NAMES], oldest: 0 }
+        let names = [None; KNOWN_NAMES];
+        Self { time: None, time_is_last: false, names, oldest: 0, whole: None }
     }
 }
 
@@ -50,11 +64,12 @@ const MINUTE_COLUMNS: usize = 13;
 /// Pairs of host and program that are remembered.
 const KNOWN_NAMES: usize = 8;
 
-impl<N: Copy + Default> LastHeads<N> {
+impl<'a, N: Copy + Default> LastHeads<'a, N> {
     /// The time in the columns of RFC 3164 or at the start in ISO form, whether it is certain to be
     /// that of the line before, and what follows.
     #[inline]
-    pub(super) fn take_time<'a>(&mut self, raw: &'a [u8]) -> Option<(LogTime, bool, &'a [u8])> {
+    pub(super) fn take_time(&mut self, raw: &'a [u8]) -> Option<(LogTime, bool, &'a [u8])> {
+        self.whole = None;
         if raw.first()?.is_ascii_digit() {
             self.pass_over_time();
             let (time, used) = LogTime::parse_iso(raw)?;
@@ -81,6 +96,7 @@ impl<N: Copy + Default> LastHeads<N> {
     /// The last line had no time, or had it elsewhere.
     pub(super) fn pass_over_time(&mut self) {
         self.time_is_last = false;
+        self.whole = None;
     }
 
     /// The names that a text begins with, and where they are remembered.
@@ -96,20 +112,38 @@ impl<N: Copy + Default> LastHeads<N> {
     /// Opens a line whose host and tag are remembered. None for any other: it is not certain what
     /// that is.
     #[inline]
-    pub fn open_known<'a>(&mut self, raw: &'a [u8]) -> Option<Known<'a, '_, N>> {
+    pub fn open_known(&mut self, raw: &'a [u8]) -> Option<Known<'a, '_, N>> {
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+        if let Some((WholeHead { time, host, pid, names, .. }, body)) = self.same_head(raw) {
+            let notes = self.notes(names)?;
+            return Some(Known { time, same_time: true, host, pid, body, notes });
+        }
         let (time, same_time, text) = self.take_time(raw)?;
-        let known = self.names.iter_mut().flatten().find(|(names, _)| names.begin(text));
-        let opened = known.and_then(|(names, notes)| {
+        let opened = self.names_of(text).and_then(|(at, names)| {
             let (pid, body) = names.pid_and_body(text)?;
             let host = text.get(names.host.0..names.host.1)?;
-            Some(Known { time, same_time, host, pid, body, notes })
+            let bytes = raw.get(..raw.len().checked_sub(body.len())?)?;
+            Some((WholeHead { bytes, time, host, pid, names: at }, body))
         });
-        if opened.is_none() {
+        let Some((head, body)) = opened else {
             // It is to be read again, and is not the line before itself.
             self.time_is_last = false;
-        }
-        opened
+            return None;
+        };
+        // Only behind a blank does the body of another line begin at the same place for certain.
+        self.whole = Some(head).filter(|head| head.bytes.ends_with(b" "));
+        let WholeHead { host, pid, names, .. } = head;
+        Some(Known { time, same_time, host, pid, body, notes: self.notes(names)? })
+    }
+
+    /// The last line's head and what follows it, if the line begins with the same bytes.
+    #[inline]
+    fn same_head(&self, raw: &'a [u8]) -> Option<(WholeHead<'a>, &'a [u8])> {
+        let whole = self.whole?;
+        let (start, body) = raw.split_at_checked(whole.bytes.len())?;
+        // In its last bytes, the pid's, it mostly differs.
+        let same = start.last_chunk::<8>() == whole.bytes.last_chunk() && start == whole.bytes;
+        (same && body.first()?.is_ascii_graphic()).then_some((whole, body))
     }
 
     /// What was noted of the names that are remembered there.
@@ -122,6 +156,7 @@ impl<N: Copy + Default> LastHeads<N> {
     /// where.
     pub(super) fn remember(&mut self, names: KnownNames) -> usize {
         let at = self.oldest;
+        self.whole = None;
         if let Some(slot) = self.names.get_mut(at) {
             *slot = Some((names, N::default()));
         }

@@ -75,7 +75,7 @@ struct Scan<'t, 'r> {
     flows: Vec<FlowRecord<'t>>,
     mails: Vec<MailRecord<'t>>,
     scratch: Vec<u8>,
-    last_heads: LastHeads<Option<Alike>>,
+    last_heads: LastHeads<'t, Option<Alike>>,
     /// What the last head's time is in UTC, if that was asked and can be told.
     head_time: Option<Timestamp>,
     /// Of the last record, if it names no server and its time is not a wrong clock's.
