@@ -69,16 +69,27 @@ impl FactBatch {
         server: u32,
     ) {
         let salt = self.salt(format);
+        let subject = match said.subject {
+            Subject::Session(key) => Subject::Session(fold(key, salt)),
+            Subject::Message(key) => Subject::Message(fold(key, salt)),
+        };
+        if let Fact::Disconnect { end, summary } = said.fact
+            && let Some(last) = self.facts.last_mut()
+            && (last.fact, last.subject) == (Fact::Connect, subject)
+            && (last.time, last.server, last.client) == (time, server, said.client)
+            && last.client_port == said.client_port
+            && (last.local_ip, last.local_port) == (said.local_ip, said.local_port)
+        {
+            last.fact = Fact::Visit { lines: line.wrapping_sub(last.line), end, summary };
+            return;
+        }
         let texts = &mut self.texts;
         let fact = BatchFact {
             line,
             server,
             format: format as u8,
             time,
-            subject: match said.subject {
-                Subject::Session(key) => Subject::Session(fold(key, salt)),
-                Subject::Message(key) => Subject::Message(fold(key, salt)),
-            },
+            subject,
             client: said.client,
             client_port: said.client_port,
             local_ip: said.local_ip,
@@ -108,7 +119,7 @@ impl FactBatch {
         &self.wholes
     }
 
-    /// Number of facts.
+    /// Number of facts; a session that is told in two lines may be one.
     pub fn len(&self) -> usize {
         self.facts.len()
     }

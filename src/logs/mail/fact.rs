@@ -146,6 +146,16 @@ pub enum Fact<T> {
         /// What the server itself says of the whole session.
         summary: Option<Summary>,
     },
+    /// [`Fact::Connect`] and, `lines` lines further at the same time, [`Fact::Disconnect`], with
+    /// nothing said between: the session of a client that came to look. Batches make it of the two.
+    Visit {
+        /// How many lines further the session ended.
+        lines: u32,
+        /// See [`Fact::Disconnect`].
+        end: End,
+        /// See [`Fact::Disconnect`].
+        summary: Option<Summary>,
+    },
     /// All that is told of a session whose other lines cannot be known: what its only line says, in
     /// one fact. The same as [`Fact::Helo`] as a hint, the deed, and [`Fact::Disconnect`].
     Alone {
@@ -366,6 +376,7 @@ impl<T> Fact<T> {
             Self::Queued { queue } => Fact::Queued { queue: queue.map(key) },
             Self::Ending(end) => Fact::Ending(end),
             Self::Disconnect { end, summary } => Fact::Disconnect { end, summary },
+            Self::Visit { lines, end, summary } => Fact::Visit { lines, end, summary },
             Self::Alone { helo, name, deed } => {
                 let deed = match deed {
                     Deed::Refused => Deed::Refused,

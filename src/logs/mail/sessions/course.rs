@@ -65,6 +65,11 @@ impl Course {
                 Proves::Presence
             }
             Fact::Disconnect { end, summary } => self.take_disconnect(end, summary, &mut cite),
+            Fact::Visit { end, summary, .. } => {
+                self.connected = true;
+                cite(Proves::Connection);
+                self.take_disconnect(end, summary, &mut cite)
+            }
             Fact::Alone { helo, deed, .. } => return self.take_alone(helo, deed, cite),
             Fact::Delivery { .. } => Proves::Delivery,
             Fact::Seen

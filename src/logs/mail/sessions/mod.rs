@@ -23,10 +23,13 @@ mod tests;
 #[cfg(test)]
 mod whole_tests;
 
+use std::iter;
+
 use ahash::AHashMap;
 
 use crate::logs::fields;
 use crate::logs::mail::batch::FactBatch;
+use crate::logs::mail::fact::Fact;
 use crate::model::session::{ProofLine, Session, SessionView};
 use crate::model::time::Timestamp;
 pub use carried::CarriedSessions;
@@ -159,12 +162,14 @@ impl Assembler {
                     continue;
                 }
             }
-            let fact = record.fact.map(|text| batch.text(text));
-            let told = server.take(record, fact, &mut around);
-            give_all(around.out, give);
-            if told == Told::Again && counted != Some(record.line) {
-                counted = Some(record.line);
-                again += 1;
+            for (line, fact) in each_of(record.line, record.fact.map(|text| batch.text(text))) {
+                around.at.line = first_line.saturating_add(u64::from(line));
+                let told = server.take(record, fact, &mut around);
+                give_all(around.out, give);
+                if told == Told::Again && counted != Some(line) {
+                    counted = Some(line);
+                    again += 1;
+                }
             }
         }
         again
@@ -187,6 +192,18 @@ impl Assembler {
         self.by_name.insert(name.into(), index);
         index
     }
+}
+
+/// A fact of a line, or the two that it stands for.
+fn each_of(line: u32, fact: Fact<&[u8]>) -> impl Iterator<Item = (u32, Fact<&[u8]>)> {
+    let (first, second) = match fact {
+        Fact::Visit { lines, end, summary } => {
+            let disconnect = Fact::Disconnect { end, summary };
+            (Fact::Connect, Some((line.saturating_add(lines), disconnect)))
+        }
+        single => (single, None),
+    };
+    iter::once((line, first)).chain(second)
 }
 
 fn give_all(finished: &mut Vec<Finished>, give: Give<'_>) {

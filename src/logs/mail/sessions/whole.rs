@@ -113,7 +113,17 @@ impl Wholes {
         let (session, lines) = (self.sessions.len() as u32, self.lines.len() as u32);
         self.sessions.push(self.finished.len() as u32);
         let mut course = Course::default();
-        course.take(&record.fact, |proves| self.lines.push((record.line, proves)));
+        course.take(&record.fact, |proves| match record.fact {
+            Fact::Visit { lines, .. } if proves != Proves::Connection => {
+                self.lines.push((record.line.saturating_add(lines), proves));
+            }
+            _ => self.lines.push((record.line, proves)),
+        });
+        if let Some(told) = self.lines.get_mut(lines as usize..)
+            && !told.is_sorted()
+        {
+            told.sort_unstable();
+        }
         let (helo, auth, outcome) = course.conclude(record.format, false);
         let (helo_name, user) = names_of(&record.fact);
         self.finished.push(Whole {
@@ -278,16 +288,15 @@ impl Search {
         {
             let clients = (talk.client, record.client);
             let other_client = matches!(clients, (Some(a), Some(b)) if a != b);
-            if matches!(record.fact, Fact::Connect) || other_client || talk.stretch != stretch {
+            let connects = matches!(record.fact, Fact::Connect | Fact::Visit { .. });
+            if connects || other_client || talk.stretch != stretch {
                 self.give_up(found, at);
                 known = None;
             }
         }
         let at = match known {
             Some(talk) => talk,
-            None if matches!(record.fact, Fact::Alone { deed: Deed::Refused, .. }) => {
-                return found.add_alone(index, record, key, time);
-            }
+            None if is_all(&record.fact) => return found.add_alone(index, record, key, time),
             None if matches!(record.fact, Fact::Disconnect { .. }) && record.client.is_none() => {
                 return NONE;
             }
@@ -505,6 +514,11 @@ impl Talk {
         let cited = &mut self.cited;
         self.course.take(&record.fact, |proves| cited.cite(proves, record.line));
     }
+}
+
+/// Whether a session that begins with the fact has ended with it, and brought no message.
+fn is_all(fact: &Fact<Text>) -> bool {
+    matches!(fact, Fact::Alone { deed: Deed::Refused, .. } | Fact::Visit { .. })
 }
 
 /// The first word counts. Most records tell nothing new, and then nothing is written.

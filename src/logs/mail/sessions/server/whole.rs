@@ -36,7 +36,8 @@ impl ServerSessions {
         if let Some(place) = self.talking(whole.key) {
             let renamed = self.slot(place).is_some_and(|slot| slot.stage == Stage::Renamed);
             let behind = self.is_behind(place, first, around.at);
-            if renamed || behind || first.fact != Fact::Connect {
+            let connects = matches!(first.fact, Fact::Connect | Fact::Visit { .. });
+            if renamed || behind || !connects {
                 return false;
             }
             self.close(place, around.out);
