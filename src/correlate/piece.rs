@@ -141,11 +141,11 @@ pub struct SessionFact<'a> {
 
 impl<'a> SessionFact<'a> {
     /// What counts of a session, but for its lines.
+    #[inline]
     pub fn of(session: &SessionView<'a>) -> Self {
-        let ends = [session.start, session.end];
-        let known = || ends.into_iter().flatten();
+        let ends = session.start.or(session.end).zip(session.end.or(session.start));
         Self {
-            lasted: known().min().zip(known().max()),
+            lasted: ends.map(|(start, end)| (start.min(end), start.max(end))),
             kind: SessionKind { helo: session.helo, auth: session.auth, outcome: session.outcome },
             helo_name: session.helo_name.map(str::as_bytes),
             sasl_name: session.sasl_username.map(str::as_bytes),

@@ -59,8 +59,13 @@ pub fn take_ipv4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
 #[inline]
 fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
     // More than nine is no digit, nor is what lies beyond the end.
-    let digit = |at: usize| text.get(at).map_or(u8::MAX, |byte| byte.wrapping_sub(b'0'));
-    let (first, second, third) = (digit(0), digit(1), digit(2));
+    let digit = |byte: &u8| byte.wrapping_sub(b'0');
+    let (first, second, third) = match text {
+        [a, b, c, ..] => (digit(a), digit(b), digit(c)),
+        [a, b] => (digit(a), digit(b), u8::MAX),
+        [a] => (digit(a), u8::MAX, u8::MAX),
+        [] => return None,
+    };
     if first > 9 {
         return None;
     }

@@ -119,18 +119,42 @@ fn service_port(service: &[u8]) -> Option<u16> {
 /// A queue id at the start of a text, and what follows `ID: `: hex digits, or with
 /// `enable_long_queue_ids` letters without vowels and digits.
 fn take_queue_id(text: &[u8]) -> Option<(u64, &[u8])> {
-    let length = run_length(text, 32, ALPHANUMERIC);
+    let length = alphanumerics(text.get(..32).unwrap_or(text));
     let id = text.get(..length).filter(|id| id.len() >= 5)?;
     let rest = text.get(length..)?.strip_prefix(b": ")?;
     Some((key(&[id]), rest))
 }
 
+/// How many ASCII letters and digits a text begins with. Eight bytes are looked at as one number.
+#[inline]
+fn alphanumerics(text: &[u8]) -> usize {
+    let repeated = |byte: u8| u64::from_le_bytes([byte; 8]);
+    let high = repeated(0x80);
+    // The highest bit of each byte that lies between two others; none of them is beyond ASCII, so
+    // nothing is carried into the next.
+    let between = |word: u64, least: u8, most: u8| {
+        word.wrapping_add(repeated(0x80 - least)) & !word.wrapping_add(repeated(0x7f - most))
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    let mut length = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let ascii = word & !high;
+        let known = between(ascii, b'0', b'9') | between(ascii | repeated(0x20), b'a', b'z');
+        let others = (!known | word) & high;
+        if others != 0 {
+            return length + (others.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    length + rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()
+}
+
 /// Classes of bytes, as bits of [`CLASSES`].
 const DIGIT: u8 = 1;
-const ALPHANUMERIC: u8 = 2;
-const NAME: u8 = 4;
-const ADDRESS: u8 = 8;
-const WORDS: u8 = 16;
+const NAME: u8 = 2;
+const ADDRESS: u8 = 4;
+const WORDS: u8 = 8;
 
 /// Every byte's classes: looked up once a byte, where several tests would cost as many.
 static CLASSES: [u8; 256] = classes();
@@ -145,7 +169,7 @@ const fn classes() -> [u8; 256] {
             table[at] |= DIGIT;
         }
         if byte.is_ascii_alphanumeric() {
-            table[at] |= ALPHANUMERIC | NAME | ADDRESS | WORDS;
+            table[at] |= NAME | ADDRESS | WORDS;
         }
         if matches!(byte, b'.' | b'-' | b'_') || byte >= 0x80 {
             table[at] |= NAME;
@@ -196,6 +220,8 @@ fn rfind_field(text: &[u8], field: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::Format;
     use crate::logs::mail::testing::{check, printed};
 
@@ -370,5 +396,21 @@ Nov  2 10:00:00 mx1 postfix/smtpd[9]: disconnect from x[198.51.100.7] ehlo=0/1 c
             printed(log.as_bytes())
                 .contains(r#""helo":"rejected","auth":"none","outcome":"rejected""#)
         );
+    }
+
+    proptest! {
+        #[test]
+        fn letters_and_digits_are_counted(text in "[0-9A-Za-z]{0,40}[ -~\u{80}\u{ff}]{0,9}") {
+            let count = text.bytes().take_while(u8::is_ascii_alphanumeric).count();
+            prop_assert_eq!(alphanumerics(text.as_bytes()), count);
+        }
+
+        #[test]
+        fn each_byte_is_a_letter_or_a_digit_or_is_not(byte in any::<u8>(), at in 0usize..8) {
+            let mut text = *b"aZ09zA19";
+            text[at] = byte;
+            let expected = if byte.is_ascii_alphanumeric() { 8 } else { at };
+            prop_assert_eq!(alphanumerics(&text), expected);
+        }
     }
 }
