@@ -222,7 +222,7 @@ fn rfind_field(text: &[u8], field: &[u8]) -> Option<usize> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Format;
+    use super::{Format, alphanumerics};
     use crate::logs::mail::testing::{check, printed};
 
     const HEAD: &str = "Nov  2 10:00:00 mx1 postfix/";

@@ -175,10 +175,10 @@ impl Way {
         let Some(rest) = text.get(at..) else { return false };
         match self {
             Self::EveryLine => !rest.is_empty(),
-            Self::Anchor { anchor, tails } => rest
-                .strip_prefix(anchor.needle())
-                .is_some_and(|tail| tails.iter().any(|wanted| wanted.stands(tail))),
-            Self::Many(_, patterns) => patterns.iter().any(|pattern| pattern.stands(rest)),
+            Self::Anchor { anchor, tails } => {
+                rest.strip_prefix(anchor.needle()).is_some_and(|tail| any_stands(tails, tail))
+            }
+            Self::Many(_, patterns) => any_stands(patterns, rest),
             // Not worth looking at what stands around the digits.
             Self::Numbers(_) => false,
         }
@@ -239,9 +239,9 @@ fn next_of_many(text: &[u8], from: usize, finder: &Finder, patterns: &[Tail]) ->
     loop {
         let found = finder.find(text, at)?;
         let start = text.get(found.start..)?;
-        let stands = |pattern: &Tail| pattern.stands(start);
         // The longest was found; where it does not end, a shorter one may.
-        if patterns.get(found.pattern).is_some_and(stands) || patterns.iter().any(stands) {
+        let longest = patterns.get(found.pattern).map(std::slice::from_ref);
+        if any_stands(longest.unwrap_or_default(), start) || any_stands(patterns, start) {
             return Some(found.start);
         }
         at = found.start.saturating_add(1);
@@ -254,7 +254,7 @@ fn next_anchored(text: &[u8], anchor: &memmem::Finder<'_>, tails: &[Tail]) -> Op
     let length = anchor.needle().len();
     anchor.find_iter(text).find(|&at| {
         let tail = text.get(at.saturating_add(length)..).unwrap_or_default();
-        tails.iter().any(|wanted| wanted.stands(tail))
+        any_stands(tails, tail)
     })
 }
 
@@ -279,18 +279,23 @@ impl Tail {
         Self { rest, start, mask, is_word }
     }
 
-    /// Whether the text begins with it. The whole is compared only where its first bytes agree.
-    #[inline]
-    fn stands(&self, text: &[u8]) -> bool {
-        match text.first_chunk().map(|start| u64::from_le_bytes(*start)) {
-            Some(word) => word & self.mask == self.start && (self.is_word || self.begins(text)),
-            None => self.begins(text),
-        }
-    }
-
     fn begins(&self, text: &[u8]) -> bool {
         text.starts_with(&self.rest.text) && self.rest.ends(text, self.rest.text.len())
     }
+}
+
+/// Whether the text begins with one of the patterns. The whole of one is compared only where its first
+/// bytes agree.
+#[inline]
+fn any_stands(patterns: &[Tail], text: &[u8]) -> bool {
+    let Some(start) = text.first_chunk() else {
+        return patterns.iter().any(|pattern| pattern.begins(text));
+    };
+    let start = u64::from_le_bytes(*start);
+    let stands = |pattern: &Tail| {
+        start & pattern.mask == pattern.start && (pattern.is_word || pattern.begins(text))
+    };
+    patterns.iter().any(stands)
 }
 
 /// A search for several patterns at once; of those that begin at one place the longest.
