@@ -167,7 +167,7 @@ impl Cell {
 
     /// Tells of all sessions whose HELO was accepted from when to when they lasted, and how many did.
     pub fn tell_accepted(&self, mut tell: impl FnMut(Timestamp, Timestamp, u64)) {
-        for &((start, end), n) in self.pieces().iter().flat_map(|(_, day)| &day.accepted) {
+        for ((start, end), n) in self.pieces().iter().flat_map(|(_, day)| day.accepted.iter()) {
             tell(start, end, n);
         }
         for note in self.notes() {

@@ -8,6 +8,7 @@
 //! `judge`'s.
 
 pub mod times;
+pub mod lasting;
 pub mod piece;
 pub mod note;
 pub mod server;

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 
+use crate::correlate::lasting::Lasting;
 use crate::correlate::times::Times;
 use crate::model::citation::Citation;
 use crate::model::flow::{Action, Answer, Flow};
@@ -83,8 +84,8 @@ pub struct Piece {
     pub permitted: Times,
     /// Sessions by what became of them, ascending.
     pub sessions: Vec<(SessionKind, u64)>,
-    /// From when to when sessions lasted whose HELO was accepted, and how many, ascending.
-    pub accepted: Vec<((Timestamp, Timestamp), u64)>,
+    /// From when to when sessions lasted whose HELO was accepted, and how many.
+    pub accepted: Lasting,
     /// Sessions with deliveries to other hosts, by the set of deliveries, ascending.
     pub delivered: Vec<(Box<[Delivery]>, u64)>,
     /// What can be shown of it.
@@ -192,7 +193,7 @@ impl Piece {
     pub fn add_session(&mut self, session: &SessionFact<'_>) {
         count(&mut self.sessions, session.kind, 1);
         if let Some(lasted) = session.accepted() {
-            count(&mut self.accepted, lasted, 1);
+            self.accepted.add(lasted, 1);
         }
         match (session.kind.outcome, session.deliveries) {
             // Relayed, but the log does not say where to: neither hop nor recipient is known.
@@ -217,9 +218,7 @@ impl Piece {
         for &(kind, n) in &other.sessions {
             count(&mut self.sessions, kind, n);
         }
-        for &(lasted, n) in &other.accepted {
-            count(&mut self.accepted, lasted, n);
-        }
+        self.accepted.merge(&other.accepted);
         for (deliveries, n) in &other.delivered {
             count(&mut self.delivered, deliveries.clone(), *n);
         }

@@ -99,7 +99,7 @@ impl PieceRow {
                 .collect(),
             permitted: piece.permitted.intervals().to_vec(),
             sessions: sessions.map(|&(k, n)| (k.helo, k.auth, k.outcome, n)).collect(),
-            accepted: piece.accepted.iter().map(|&((a, b), n)| (a.0, b.0, n)).collect(),
+            accepted: piece.accepted.iter().map(|((a, b), n)| (a.0, b.0, n)).collect(),
             delivered: piece.delivered.clone(),
             helo_names: piece.traces.helo_names.clone(),
             sasl_names: piece.traces.sasl_names.clone(),
@@ -138,7 +138,7 @@ impl PieceRow {
         }
         piece.sessions.sort_unstable();
         for (first, last, n) in self.accepted {
-            piece.accepted.push(((Timestamp(first), Timestamp(last)), n));
+            piece.accepted.add((Timestamp(first), Timestamp(last)), n);
         }
         for (kind, one, other) in self.cited {
             let spot = |(time, content, line): SpotRow| {

@@ -88,7 +88,7 @@ impl Sightings {
             piece.traces.cited.iter().flat_map(|(_, (one, other))| [one.0, other.0]).flatten();
         let permitted = piece.permitted.intervals().iter();
         let permitted = permitted.flat_map(|&(first, last)| [Timestamp(first), Timestamp(last)]);
-        let accepted = piece.accepted.iter().map(|&((start, _), _)| start);
+        let accepted = piece.accepted.iter().map(|((start, _), _)| start);
         let moments = cited.chain(permitted).chain(accepted);
         self.moments.extend(moments.map(|moment| (moment, server)));
         if let (Some(first), Some(last)) = (piece.first, piece.last) {
