@@ -48,7 +48,7 @@ const MOST_WAITING: usize = 48 << 20;
 
 /// Estimated bytes that a round may give, for each thread: where every line counts, rounds are
 /// shorter, and what one gave is still near when it is used.
-const GIVEN_A_THREAD: usize = 6 << 20;
+const GIVEN_A_THREAD: usize = 3 << 19;
 
 /// Reads the inputs of the plans.
 pub(super) fn read(
@@ -503,7 +503,7 @@ mod tests {
         assert_eq!(blocks_after(&round(8, 0), 2), 2 * BLOCKS_A_THREAD);
         assert_eq!(blocks_after(&round(8, 0), 64), MOST_BLOCKS);
         assert_eq!(blocks_after(&round(8, 0), 1000), 1000);
-        assert_eq!(blocks_after(&round(8, MOST_WAITING / 20), 8), 20);
+        assert_eq!(blocks_after(&round(8, MOST_WAITING / 100), 64), 100);
         assert_eq!(blocks_after(&round(2, MOST_WAITING), 8), 8);
         assert_eq!(blocks_after(&round(8, GIVEN_A_THREAD / 20), 2), 40);
     }
