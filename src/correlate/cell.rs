@@ -10,7 +10,7 @@ use crate::correlate::note::{Note, Notes, day};
 use crate::correlate::piece::{Piece, SessionFact};
 use crate::model::citation::Citation;
 use crate::model::judged::CitationKind;
-use crate::model::session::SessionView;
+use crate::model::session::{ProofLine, SessionView};
 use crate::model::time::Timestamp;
 
 pub use crate::correlate::note::NO_DAY;
@@ -52,14 +52,17 @@ pub struct Many {
 /// The piece of a session that no note can hold, and its day.
 pub(crate) fn piece_of(session: &SessionView<'_>) -> (i32, Piece) {
     let fact = SessionFact::of(session);
-    let start = fact.lasted.map(|(start, _)| start);
     let mut piece = Piece::default();
-    for line in session.lines {
+    add_session(&mut piece, &fact, session.lines);
+    (day(fact.start()), piece)
+}
+
+fn add_session(piece: &mut Piece, fact: &SessionFact<'_>, lines: &[ProofLine]) {
+    for line in lines {
         let at = Citation { input: line.input, line: line.line };
-        piece.traces.cite(CitationKind::Mail(line.proves), start, at);
+        piece.traces.cite(CitationKind::Mail(line.proves), fact.start(), at);
     }
-    piece.add_session(&fact);
-    (day(start), piece)
+    piece.add_session(fact);
 }
 
 impl Default for Cell {
@@ -92,6 +95,25 @@ impl Cell {
             Self::Long(known) => append(known, &[notes]),
             Self::Many(many) => many.add_notes(notes, join),
         }
+    }
+
+    /// Adds a session at once to the last day's piece, if there is one and the session is of that day;
+    /// whether it was.
+    pub(crate) fn add_to_last_day(&mut self, session: &SessionView<'_>) -> bool {
+        let Self::Many(many) = self else { return false };
+        let fact = SessionFact::of(session);
+        match many.days.last_mut() {
+            Some((last, piece)) if *last == day(fact.start()) => {
+                add_session(piece, &fact, session.lines);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it has pieces.
+    pub(crate) fn has_pieces(&self) -> bool {
+        matches!(self, Self::Many(_))
     }
 
     /// Adds the piece of a day.

@@ -15,6 +15,7 @@ use crate::correlate::cell::Cell;
 use crate::correlate::note::LONGEST;
 use crate::correlate::piece::Piece;
 use crate::correlate::server::{LoggedServer, ServerFacts};
+use crate::model::session::SessionView;
 use crate::model::time::SECOND;
 
 /// How many tables the evidence is spread over.
@@ -202,15 +203,27 @@ impl Evidence {
         }
     }
 
-    /// Adds notes of one shard, and leaves none.
-    fn put_all(&mut self, shard: usize, waiting: &mut Vec<u8>) {
+    /// Adds notes of one shard, and leaves none; tells the keys of those whose cell has pieces.
+    fn put_all(&mut self, shard: usize, waiting: &mut Vec<u8>, mut has_pieces: impl FnMut(Key)) {
         let Some(shard) = self.shards.get_mut(shard) else { return };
         let mut rest = waiting.as_slice();
         while let Some((key, notes, behind)) = next_waiting(rest) {
-            shard.entry(key).or_default().add_notes(notes, self.join);
+            let cell = shard.entry(key).or_default();
+            cell.add_notes(notes, self.join);
+            if cell.has_pieces() {
+                has_pieces(key);
+            }
             rest = behind;
         }
         waiting.clear();
+    }
+
+    /// Adds a session at once, where that takes no more than adding to a piece that is there; whether
+    /// it was.
+    fn add_to_piece(&mut self, key: Key, session: &SessionView<'_>) -> bool {
+        let shard = self.shard_of(&key);
+        let cell = self.shards.get_mut(shard).and_then(|shard| shard.get_mut(&key));
+        cell.is_some_and(|cell| cell.add_to_last_day(session))
     }
 
     pub(crate) fn add_device(&mut self, device: u32, input: u32) {
@@ -239,24 +252,53 @@ impl Evidence {
     /// Another hash than that of the table inside, in which all keys of a shard would crowd
     /// together. Whoever could guess it would only make one table the fullest.
     pub(crate) fn shard_of(&self, key: &Key) -> usize {
-        let bits = u128::from_le_bytes(key.source);
-        let low = (bits as u64 ^ u64::from(key.server)).wrapping_mul(self.spread.0);
-        let high = ((bits >> 64) as u64).wrapping_mul(self.spread.1);
-        ((low ^ high.rotate_left(32)).wrapping_mul(self.spread.1) >> 56) as usize
+        (self.hash_of(key) >> 56) as usize
+    }
+
+    fn hash_of(&self, key: &Key) -> u64 {
+        hash_of(self.spread, key)
     }
 }
 
-/// Notes on their way into evidence: for each shard keys, lengths and notes in turn.
+fn hash_of(spread: (u64, u64), key: &Key) -> u64 {
+    let bits = u128::from_le_bytes(key.source);
+    let low = (bits as u64 ^ u64::from(key.server)).wrapping_mul(spread.0);
+    let high = ((bits >> 64) as u64).wrapping_mul(spread.1);
+    (low ^ high.rotate_left(32)).wrapping_mul(spread.1)
+}
+
+/// Notes on their way into evidence.
 #[derive(Debug)]
-pub(crate) struct Waiting(Vec<Vec<u8>>);
+pub(crate) struct Waiting {
+    /// For each shard keys, lengths and notes in turn.
+    notes: Vec<Vec<u8>>,
+    /// Hashes of keys whose cells were seen to have pieces, each in the place that it tells: a few
+    /// sources bring most sessions, and theirs need not wait.
+    dense: Box<[u64]>,
+}
+
+/// Sources whose sessions need not wait.
+const DENSE: usize = 1024;
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self(std::iter::repeat_with(Vec::new).take(SHARDS).collect())
+        let notes = std::iter::repeat_with(Vec::new).take(SHARDS).collect();
+        Self { notes, dense: vec![0; DENSE].into() }
     }
 }
 
 impl Waiting {
+    /// Adds a session at once, if its source is one of those that bring most; whether it was.
+    pub(crate) fn pass(
+        &self,
+        evidence: &mut Evidence,
+        key: Key,
+        session: &SessionView<'_>,
+    ) -> bool {
+        let hash = evidence.hash_of(&key);
+        self.dense.get(dense_place(hash)) == Some(&hash) && evidence.add_to_piece(key, session)
+    }
+
     /// Takes a note that `write` writes, unless it cannot, and tells whether it did; when enough wait
     /// for the same table, they are added to it.
     pub(crate) fn put(
@@ -266,7 +308,7 @@ impl Waiting {
         write: impl FnOnce(&mut Vec<u8>) -> bool,
     ) -> bool {
         let shard = evidence.shard_of(&key);
-        let Some(waiting) = self.0.get_mut(shard) else { return false };
+        let Some(waiting) = self.notes.get_mut(shard) else { return false };
         if waiting.capacity() == 0 {
             waiting.reserve_exact(WAITING);
         }
@@ -284,17 +326,41 @@ impl Waiting {
             place.copy_from_slice(&length.to_le_bytes());
         }
         if waiting.len() + A_NOTE > WAITING {
-            evidence.put_all(shard, waiting);
+            self.settle_shard(evidence, shard);
         }
         true
     }
 
+    /// Whether there is a source whose sessions need not wait.
+    #[cfg(test)]
+    pub(crate) fn has_dense(&self) -> bool {
+        self.dense.iter().any(|hash| *hash != 0)
+    }
+
     /// Adds all that still wait.
     pub(crate) fn settle(&mut self, evidence: &mut Evidence) {
-        for (shard, waiting) in self.0.iter_mut().enumerate() {
-            evidence.put_all(shard, waiting);
+        for shard in 0..SHARDS {
+            self.settle_shard(evidence, shard);
         }
     }
+
+    fn settle_shard(&mut self, evidence: &mut Evidence, shard: usize) {
+        let Some(waiting) = self.notes.get_mut(shard) else { return };
+        let mut notes = std::mem::take(waiting);
+        let (dense, spread) = (&mut self.dense, evidence.spread);
+        evidence.put_all(shard, &mut notes, |key| {
+            let hash = hash_of(spread, &key);
+            if let Some(place) = dense.get_mut(dense_place(hash)) {
+                *place = hash;
+            }
+        });
+        *waiting = notes;
+    }
+}
+
+/// The place of a hash among those of dense sources; the highest bits are those of the shard.
+fn dense_place(hash: u64) -> usize {
+    (hash >> 40) as usize % DENSE
 }
 
 /// The first of the notes that wait, its key, and what is behind it.

@@ -133,10 +133,11 @@ impl Correlator {
         let kept = session.local_port.is_none_or(|port| self.interest.has_port(port));
         if let (Some(client), true) = (session.client, kept) {
             let key = Key { server: number, source: address_of(client.to_canonical()) };
+            let (waiting, evidence) = (&mut self.waiting, &mut self.evidence);
             let write = |notes: &mut Vec<u8>| write_session(session, notes);
-            if !self.waiting.put(&mut self.evidence, key, write) {
+            if !waiting.pass(evidence, key, session) && !waiting.put(evidence, key, write) {
                 let (day, piece) = piece_of(session);
-                self.evidence.put_piece(key, day, piece);
+                evidence.put_piece(key, day, piece);
             }
         }
     }
@@ -172,6 +173,61 @@ impl Correlator {
             && self.interest.has_port(*port)
         {
             self.evidence.add_named_end(name.clone(), u64::from(count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::correlate::note::tests::sessions;
+    use crate::model::policy::Policy;
+    use crate::model::session::Session;
+    use crate::model::time::Timestamp;
+
+    const TOLERANCE: i64 = 5;
+
+    /// The evidence of sessions, as nothing but the definition has it.
+    fn plain(sessions: &[Session]) -> Evidence {
+        let mut evidence = Evidence::new(TOLERANCE);
+        for session in sessions {
+            let number = evidence.number_of(LoggedServer::of_session(&session.view()));
+            let source = address_of(session.client.unwrap());
+            let (day, piece) = piece_of(&session.view());
+            evidence.put_piece(Key { server: number, source }, day, piece);
+        }
+        evidence
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        /// Of two sources hundreds of sessions come on two days, which are not kept as they come.
+        #[test]
+        fn sessions_are_the_pieces_of_their_days_on_whatever_way_they_come(
+            drawn in prop::collection::vec((sessions(), 0u8..8), 600..900),
+        ) {
+            let drawn = drawn.into_iter().enumerate().map(|(number, (mut session, client))| {
+                let day = 20_720 + number as i64 / 500;
+                let in_day = |time: Timestamp| {
+                    Timestamp(day * 86_400_000_000 + time.0.rem_euclid(86_400_000_000))
+                };
+                (session.start, session.end) = (session.start.map(in_day), session.end.map(in_day));
+                session.client = Some(IpAddr::from([198, 51, 100, client / 7]));
+                session
+            });
+            let sessions: Vec<Session> = drawn.collect();
+            let world = World::new(&[], &Policy::default());
+            let interest = Interest::new(&world, &Policy::default());
+            let mut correlator = Correlator::new(interest, TOLERANCE);
+            for session in &sessions {
+                correlator.session(&session.view(), "postfix");
+            }
+            prop_assert!(correlator.waiting.has_dense());
+            let (evidence, expected) = (correlator.finish(), plain(&sessions));
+            prop_assert_eq!(evidence.rows(), expected.rows());
         }
     }
 }
