@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use memchr::memmem;
 
-use super::peer::{Peer, known_peer};
+use super::peer::{Peer, known_peer, new_peer};
 use super::{DIGIT, helo_name, run_length, take_queue_id};
 use crate::logs::fields;
 use crate::logs::mail::fact::fold;
@@ -34,7 +34,9 @@ pub(super) fn parse<'a>(smtpd: &Program, pid: Option<&[u8]>, body: &'a [u8], say
 impl<'a> Reader<'a, '_> {
     fn read(&mut self, body: &'a [u8]) {
         if let Some(rest) = body.strip_prefix(b"connect from ") {
-            self.say_of(rest, Fact::Connect);
+            if let Some((peer, _)) = new_peer(self.session, rest) {
+                self.say(peer, Fact::Connect);
+            }
         } else if let Some(rest) = body.strip_prefix(b"disconnect from ") {
             self.read_disconnect(rest);
         } else if let Some(rest) = body.strip_prefix(b"warning: ") {
