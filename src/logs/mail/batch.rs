@@ -60,6 +60,7 @@ impl FactBatch {
     /// Adds what was said. `format` is the format's index in [`super::FORMATS`], `line` the line
     /// within the block from 0, `time` the time in UTC, `server` the number that
     /// [`FactBatch::server`] gave.
+    #[inline]
     pub fn add(
         &mut self,
         said: &Said<'_>,

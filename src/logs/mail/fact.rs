@@ -44,6 +44,7 @@ impl<'a> MailRecord<'a> {
     }
 
     /// What it says, whenever and wherever.
+    #[inline]
     pub(in crate::logs) fn said(&self) -> Said<'a> {
         let &Self { subject, client, client_port, local_ip, local_port, fact, .. } = self;
         Said { subject, client, client_port, local_ip, local_port, fact }

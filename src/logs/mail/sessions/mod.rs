@@ -124,18 +124,24 @@ impl Assembler {
         let servers = || known.iter().filter_map(|&index| self.servers.get(index));
         let has_room = servers().all(|server| server.has_room(more, self.limits));
         let mut admitted = vec![false; if has_room { batch.wholes().len() } else { 0 }];
-        let mut now = None;
-        for (fact, record) in batch.facts().iter().enumerate() {
+        let place = (input, first_line);
+        for fact in 0..batch.len() {
             let whole = batch.wholes().of_fact(fact);
-            let before = now.replace((record.server, record.time));
-            // In the middle of an admitted session nothing happens unless time moves on.
-            if before == now
-                && let Some((session, whole)) = whole
-                && whole.last as usize != fact
+            // In an admitted session nothing happens before its end unless time moves on; its facts
+            // are not looked at.
+            if let Some((session, whole)) = whole
+                && batch.wholes().stays(fact)
                 && admitted.get(session) == Some(&true)
             {
+                let index = known.get(whole.server as usize).copied().unwrap_or_default();
+                if whole.last as usize == fact
+                    && let Some(server) = self.servers.get_mut(index)
+                {
+                    server.give_out(whole, batch, place, &mut self.lines, give);
+                }
                 continue;
             }
+            let Some(record) = batch.facts().get(fact) else { break };
             let at = At {
                 input,
                 line: first_line.saturating_add(u64::from(record.line)),
@@ -156,7 +162,6 @@ impl Assembler {
                 give_all(around.out, give);
                 if *admitted {
                     if whole.last as usize == fact {
-                        let place = (input, first_line);
                         server.give_out(whole, batch, place, &mut self.lines, give);
                     }
                     continue;

@@ -28,8 +28,9 @@ const NONE: u32 = u32::MAX;
 /// The sessions of a block that may be whole, in the order of their first facts.
 #[derive(Debug, Clone, Default)]
 pub(in crate::logs::mail) struct Wholes {
-    /// For each fact the session that it belongs to, as an index, or [`NONE`].
-    of_facts: Vec<u32>,
+    /// For each fact the session that it belongs to, as an index, or [`NONE`]; and whether it is of
+    /// the same server and time as the one before it.
+    of_facts: Vec<(u32, bool)>,
     /// For each session that began in the block its index among the whole ones, or [`NONE`].
     sessions: Vec<u32>,
     finished: Vec<Whole>,
@@ -43,6 +44,7 @@ pub(super) struct Whole {
     /// Indexes of its first and its last fact.
     pub(super) first: u32,
     pub(super) last: u32,
+    pub(super) server: u32,
     pub(super) key: u64,
     pub(super) format: u8,
     pub(super) client: Option<IpAddr>,
@@ -78,19 +80,27 @@ impl Wholes {
         }
         SEARCH.with_borrow_mut(|search| {
             search.clear();
-            self.of_facts.reserve(facts.len());
-            for (index, record) in (0u32..).zip(facts) {
-                let session = search.take(self, index, record);
-                self.of_facts.push(session);
-            }
+            let mut before = None;
+            let mut of_facts = std::mem::take(&mut self.of_facts);
+            of_facts.extend(facts.iter().enumerate().map(|(index, record)| {
+                let now = Some((record.server, record.time));
+                let stays = std::mem::replace(&mut before, now) == now;
+                (search.take(self, index as u32, record), stays)
+            }));
+            self.of_facts = of_facts;
         });
     }
 
     /// The whole session that a fact belongs to, and its index.
     pub(super) fn of_fact(&self, fact: usize) -> Option<(usize, &Whole)> {
-        let session = *self.of_facts.get(fact)? as usize;
+        let session = self.of_facts.get(fact)?.0 as usize;
         let whole = self.finished.get(*self.sessions.get(session)? as usize)?;
         Some((session, whole))
+    }
+
+    /// Whether a fact is of the same server and time as the one before it.
+    pub(super) fn stays(&self, fact: usize) -> bool {
+        self.of_facts.get(fact).is_some_and(|(_, stays)| *stays)
     }
 
     /// How many sessions began in the block.
@@ -119,7 +129,8 @@ impl Wholes {
             }
             _ => self.lines.push((record.line, proves)),
         });
-        if let Some(told) = self.lines.get_mut(lines as usize..)
+        if let Fact::Visit { .. } = record.fact
+            && let Some(told) = self.lines.get_mut(lines as usize..)
             && !told.is_sorted()
         {
             told.sort_unstable();
@@ -129,6 +140,7 @@ impl Wholes {
         self.finished.push(Whole {
             first: index,
             last: index,
+            server: record.server,
             key,
             format: record.format,
             client: record.client,
@@ -439,6 +451,7 @@ impl Search {
         found.finished.push(Whole {
             first: talk.first,
             last: talk.last,
+            server: talk.server,
             key: talk.key,
             format: talk.format,
             client: talk.client,
