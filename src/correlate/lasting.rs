@@ -139,7 +139,9 @@ mod tests {
 
     fn of(told: &[(Ends, u64)]) -> Lasting {
         let mut all = Lasting::default();
-        told.iter().for_each(|&(ends, n)| all.add(ends, n));
+        for &(ends, n) in told {
+            all.add(ends, n);
+        }
         all
     }
 
@@ -153,7 +155,9 @@ mod tests {
             let mut known: BTreeMap<Ends, u64> = BTreeMap::new();
             all.iter().for_each(|(ends, n)| *known.entry(ends).or_default() += n);
             let mut expected: BTreeMap<Ends, u64> = BTreeMap::new();
-            told.iter().for_each(|&(ends, n)| *expected.entry(ends).or_default() += n);
+            for &(ends, n) in &told {
+                *expected.entry(ends).or_default() += n;
+            }
             prop_assert_eq!(&known, &expected);
             prop_assert_eq!(all.newest(), expected.keys().map(|(start, _)| *start).max());
 
