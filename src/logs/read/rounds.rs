@@ -48,7 +48,7 @@ const MOST_WAITING: usize = 48 << 20;
 
 /// Estimated bytes that a round may give, for each thread: where every line counts, rounds are
 /// shorter, and what one gave is still near when it is used.
-const GIVEN_A_THREAD: usize = 3 << 19;
+const GIVEN_A_THREAD: usize = 3 << 20;
 
 /// Reads the inputs of the plans.
 pub(super) fn read(
