@@ -220,8 +220,7 @@ impl Evidence {
 
     /// Adds a session at once, where that takes no more than adding to a piece that is there; whether
     /// it was.
-    fn add_to_piece(&mut self, key: Key, session: &SessionView<'_>) -> bool {
-        let shard = self.shard_of(&key);
+    fn add_to_piece(&mut self, shard: usize, key: Key, session: &SessionView<'_>) -> bool {
         let cell = self.shards.get_mut(shard).and_then(|shard| shard.get_mut(&key));
         cell.is_some_and(|cell| cell.add_to_last_day(session))
     }
@@ -252,12 +251,13 @@ impl Evidence {
     /// Another hash than that of the table inside, in which all keys of a shard would crowd
     /// together. Whoever could guess it would only make one table the fullest.
     pub(crate) fn shard_of(&self, key: &Key) -> usize {
-        (self.hash_of(key) >> 56) as usize
+        shard_place(hash_of(self.spread, key))
     }
+}
 
-    fn hash_of(&self, key: &Key) -> u64 {
-        hash_of(self.spread, key)
-    }
+/// The table of a hash: one of [`SHARDS`].
+fn shard_place(hash: u64) -> usize {
+    (hash >> 56) as usize
 }
 
 fn hash_of(spread: (u64, u64), key: &Key) -> u64 {
@@ -295,8 +295,9 @@ impl Waiting {
         key: Key,
         session: &SessionView<'_>,
     ) -> bool {
-        let hash = evidence.hash_of(&key);
-        self.dense.get(dense_place(hash)) == Some(&hash) && evidence.add_to_piece(key, session)
+        let hash = hash_of(evidence.spread, &key);
+        self.dense.get(dense_place(hash)) == Some(&hash)
+            && evidence.add_to_piece(shard_place(hash), key, session)
     }
 
     /// Takes a note that `write` writes, unless it cannot, and tells whether it did; when enough wait

@@ -352,6 +352,11 @@ pub(super) fn fold(left: u64, right: u64) -> u64 {
 }
 
 impl<T> Fact<T> {
+    /// Whether it opens a session, and closes an older one of the same key.
+    pub(super) fn connects(&self) -> bool {
+        matches!(self, Self::Connect | Self::Visit { .. })
+    }
+
     /// The same fact with its texts mapped.
     pub(super) fn map<U>(self, text: impl FnMut(T) -> U) -> Fact<U> {
         self.map_both(text, |queue| queue)

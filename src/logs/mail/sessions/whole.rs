@@ -300,8 +300,7 @@ impl Search {
         {
             let clients = (talk.client, record.client);
             let other_client = matches!(clients, (Some(a), Some(b)) if a != b);
-            let connects = matches!(record.fact, Fact::Connect | Fact::Visit { .. });
-            if connects || other_client || talk.stretch != stretch {
+            if record.fact.connects() || other_client || talk.stretch != stretch {
                 self.give_up(found, at);
                 known = None;
             }

@@ -5,7 +5,7 @@ use super::{Place, ServerSessions, Stage, Surroundings, ip_hash, name_hash};
 use crate::logs::fields;
 use crate::logs::mail::FORMATS;
 use crate::logs::mail::batch::{BatchFact, FactBatch};
-use crate::logs::mail::fact::{Fact, fold};
+use crate::logs::mail::fact::fold;
 use crate::logs::mail::sessions::messages::Message;
 use crate::logs::mail::sessions::whole::Whole;
 use crate::logs::mail::sessions::{Give, Limits};
@@ -36,8 +36,7 @@ impl ServerSessions {
         if let Some(place) = self.talking(whole.key) {
             let renamed = self.slot(place).is_some_and(|slot| slot.stage == Stage::Renamed);
             let behind = self.is_behind(place, first, around.at);
-            let connects = matches!(first.fact, Fact::Connect | Fact::Visit { .. });
-            if renamed || behind || !connects {
+            if renamed || behind || !first.fact.connects() {
                 return false;
             }
             self.close(place, around.out);
